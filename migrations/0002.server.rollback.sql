@@ -1,0 +1,4 @@
+drop table server;
+drop function server_write_doc();
+drop function json_quote(text);
+drop function utc_text(timestamptz);

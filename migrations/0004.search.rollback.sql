@@ -1,0 +1,13 @@
+drop trigger tool_deleted on tool;
+drop trigger tool_updated on tool;
+drop trigger tool_inserted on tool;
+drop trigger server_search_stars on server;
+drop trigger server_search_updated on server;
+drop trigger server_search_inserted on server;
+drop function server_search_tools();
+drop function server_search_stars();
+drop function server_search_updated();
+drop function server_search_inserted();
+drop function server_search_put(bigint[]);
+drop table search_word;
+drop table server_search;

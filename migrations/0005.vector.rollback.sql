@@ -1,0 +1,1 @@
+drop index if exists tool_embedding_nearest;

@@ -1,0 +1,3 @@
+drop table processing_log;
+drop table source;
+drop table api_key;

@@ -1,0 +1,1 @@
+"""MCPS: a self-hosted catalog of MCP servers."""

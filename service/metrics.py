@@ -1,0 +1,64 @@
+"""What is counted. Labels are bounded: query names and route templates, never values.
+
+With several workers prometheus-client works in multiprocess mode: gauges carry the mode
+in which the workers' values are put together.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, Summary
+
+REQUESTS = Counter(
+    "mcps_requests",
+    "Requests by route template, method and status.",
+    ("route", "method", "status"),
+)
+REQUEST_SECONDS = Histogram(
+    "mcps_request_seconds",
+    "Time to the last byte of the answer.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
+REQUESTS_IN_FLIGHT = Gauge(
+    "mcps_requests_in_flight",
+    "Requests being answered.",
+    multiprocess_mode="livesum",
+)
+UNAVAILABLE = Counter(
+    "mcps_unavailable", "Answers with 503, by the code of their reason.", ("code",)
+)
+QUERY_SECONDS = Summary(
+    "mcps_query_seconds", "Time in the database by query name.", ("query",)
+)
+QUERY_DURATION = Histogram(
+    "mcps_query_duration_seconds",
+    "Time in the database, all queries together.",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 2.0),
+)
+QUERY_ERRORS = Counter(
+    "mcps_query_errors", "Failed queries by class of SQLSTATE.", ("sqlstate_class",)
+)
+RETRIES = Counter("mcps_retries", "Repeated tries of a query.")
+ACQUIRE_SECONDS = Histogram(
+    "mcps_pool_acquire_seconds",
+    "Wait for a connection.",
+    buckets=(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0),
+)
+POOL_SIZE = Gauge(
+    "mcps_pool_size", "Open connections.", multiprocess_mode="livesum"
+)
+POOL_CHECKED_OUT = Gauge(
+    "mcps_pool_checked_out", "Connections in use.", multiprocess_mode="livesum"
+)
+POOL_OVERFLOW = Gauge(
+    "mcps_pool_overflow",
+    "Open connections beyond DB_POOL_SIZE.",
+    multiprocess_mode="livesum",
+)
+POOL_WAITING = Gauge(
+    "mcps_pool_waiting",
+    "Requests that wait for a connection.",
+    multiprocess_mode="livesum",
+)
+DB_UP = Gauge(
+    "mcps_db_up",
+    "1 while the database answers.",
+    multiprocess_mode="livemin",
+)

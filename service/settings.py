@@ -1,0 +1,212 @@
+"""Settings: environment variables, read once and checked before anything starts.
+
+`env.sample` lists every variable with its default; a test compares the two.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import msgspec
+from msgspec import Meta
+
+from service.errors import InvalidSettings
+
+Environment = Literal["development", "production"]
+LogFormat = Literal["json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Positive = Annotated[float, Meta(gt=0, le=86_400)]
+
+DEFAULT_PASSWORDS = frozenset({"mcps_password", "postgres", "password", "admin"})
+DEVELOPMENT_KEY = "dev_key_12345"
+_CHECKED_PREFIXES = ("DB_", "POSTGRES_")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting by its environment variable in lower case."""
+
+    environment: Environment = "production"
+    data_dir: str = "data"
+    # database
+    database_url: str = ""
+    postgres_host: str = ""
+    postgres_port: Annotated[int, Meta(ge=1, le=65_535)] = 5432
+    postgres_user: str = "mcps"
+    postgres_password: str = ""
+    postgres_db: str = "mcps"
+    postgres_bindir: str = ""
+    use_sqlite: bool = False
+    database_path: str = "data/mcps.db"
+    # pool
+    db_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 20
+    db_max_overflow: Annotated[int, Meta(ge=0, le=1000)] = 10
+    db_pool_timeout: Positive = 1.0
+    db_pool_recycle: Annotated[float, Meta(ge=1, le=604_800)] = 3600.0
+    db_pool_pre_ping: bool = True
+    db_echo: bool = False
+    db_connect_timeout: Positive = 2.0
+    db_statement_timeout: Positive = 1.5
+    db_request_timeout: Positive = 2.5
+    # HTTP
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    api_workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    root_path: str = ""
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1_048_576
+    max_requests_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    request_timeout: Positive = 3.0
+    shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    shutdown_timeout: Annotated[float, Meta(ge=1, le=300)] = 10.0
+    # keys
+    admin_api_key: str = ""
+    require_api_key: bool = False
+    # logs and metrics
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
+    prometheus_multiproc_dir: str = ""
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the catalog lives in an SQLite file."""
+        if self.database_url:
+            return self.database_url.startswith("sqlite")
+        return self.use_sqlite and not self.postgres_host
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether any database is named; otherwise the embedded one is used."""
+        return bool(self.database_url or self.postgres_host or self.use_sqlite)
+
+    @property
+    def postgres_url(self) -> str:
+        """The configured PostgreSQL as one URL that asyncpg and psql understand.
+
+        Raises InvalidSettings when no PostgreSQL is configured.
+        """
+        if self.database_url:
+            return plain_url(self.database_url)
+        if not self.postgres_host:
+            message = (
+                "no PostgreSQL is configured: set DATABASE_URL or POSTGRES_HOST"
+            )
+            raise InvalidSettings(message)
+        user = quote(self.postgres_user, safe="")
+        secret = quote(self.postgres_password, safe="")
+        login = f"{user}:{secret}" if secret else user
+        host = self.postgres_host
+        if host.startswith("/"):
+            query = f"host={quote(host, safe='')}&port={self.postgres_port}"
+            return f"postgresql://{login}@/{quote(self.postgres_db, safe='')}?{query}"
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        place = f"{host}:{self.postgres_port}"
+        return f"postgresql://{login}@{place}/{quote(self.postgres_db, safe='')}"
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The configured SQLite file."""
+        if self.database_url.startswith("sqlite"):
+            path = self.database_url.split("://", 1)[1].removeprefix("/")
+            return Path(unquote(path.split("?", 1)[0]))
+        return Path(self.database_path)
+
+
+def plain_url(url: str) -> str:
+    """A PostgreSQL URL without the driver suffix that SQLAlchemy puts in the scheme."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+", 1)[0] not in {"postgresql", "postgres"}:
+        message = (
+            "DATABASE_URL: expected postgresql://user@host:5432/name "
+            "or sqlite:///path, found another scheme"
+        )
+        raise InvalidSettings(message)
+    return f"postgresql://{rest}"
+
+
+def masked_url(url: str) -> str:
+    """The URL with its password replaced by `****`."""
+    parts = urlsplit(url)
+    query = re.sub(r"((?:^|&)password=)[^&]*", r"\1****", parts.query)
+    login, at, hosts = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    netloc = f"{user}:****@{hosts}" if colon else f"{login}{at}{hosts}"
+    return urlunsplit(parts._replace(netloc=netloc, query=query))
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process.
+
+    An empty variable counts as unset. Raises InvalidSettings with one line that
+    names the variable.
+    """
+    source = os.environ if environ is None else environ
+    known = {name.upper(): name for name in Settings.__struct_fields__}
+    _refuse_unknown(source, known)
+    values = {
+        name: source[variable].strip()
+        for variable, name in known.items()
+        if source.get(variable, "").strip()
+    }
+    for name in list(values):
+        values[name] = _converted(name, values[name])
+    settings = msgspec.convert(values, Settings)
+    _refuse_insecure(settings)
+    return settings
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Hand settings on to the worker processes that this one starts."""
+    os.environ.update(values)
+
+
+def _refuse_unknown(source: Mapping[str, str], known: Mapping[str, str]) -> None:
+    for variable in sorted(source):
+        if variable.startswith(_CHECKED_PREFIXES) and variable not in known:
+            message = f"{variable}: no such setting; env.sample lists them all"
+            raise InvalidSettings(message)
+
+
+def _converted(name: str, text: str) -> str:
+    """Check one value against its type; booleans also as yes/no and on/off."""
+    kind = cast("dict[str, object]", Settings.__annotations__)[name]
+    plain = _BOOLEANS.get(text.lower(), text) if kind is bool else text
+    try:
+        return cast("str", msgspec.convert(plain, kind, strict=False))
+    except msgspec.ValidationError as error:
+        message = f"{name.upper()}: {_shown(name, text)} is not valid: {error}"
+        raise InvalidSettings(message) from None
+
+
+def _shown(name: str, text: str) -> str:
+    is_secret = any(word in name for word in ("password", "key", "url"))
+    return "the value" if is_secret else repr(text)
+
+
+def _refuse_insecure(settings: Settings) -> None:
+    if settings.database_url and not settings.is_sqlite:
+        plain_url(settings.database_url)
+    if settings.environment != "production":
+        return
+    if settings.admin_api_key == DEVELOPMENT_KEY:
+        message = "ADMIN_API_KEY: the development key is refused in production"
+        raise InvalidSettings(message)
+    if not settings.is_configured or settings.is_sqlite:
+        return
+    secret = unquote(urlsplit(settings.postgres_url).password or "")
+    if secret in DEFAULT_PASSWORDS:
+        variable = "DATABASE_URL" if settings.database_url else "POSTGRES_PASSWORD"
+        message = f"{variable}: a default password is refused in production"
+        raise InvalidSettings(message)
+
+
+_BOOLEANS = {
+    "1": "true",
+    "yes": "true",
+    "on": "true",
+    "0": "false",
+    "no": "false",
+    "off": "false",
+}

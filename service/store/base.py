@@ -1,0 +1,105 @@
+"""What the work modules know of a database: named queries and transactions.
+
+Values cross this border as str, int, float, bool, bytes or None, in both dialects alike:
+times as ISO 8601 text, JSON as text. Rows are read by column name.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+Dialect = Literal["postgresql", "sqlite"]
+Value = str | int | float | bool | bytes | None
+
+
+class Row(Protocol):
+    """One row of an answer."""
+
+    def __getitem__(self, column: str | int, /) -> Any:  # noqa: ANN401 - as the column is
+        """The value of one column."""
+
+
+class Queries(Protocol):
+    """Named queries, on the pool or inside one transaction.
+
+    Every method takes the name of a query and its parameters by name, and raises an
+    Unavailable when the database cannot answer in time, Conflict when a unique value is
+    taken, InvalidInput for a value the database refuses.
+    """
+
+    async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
+        """The first column of the first row; None without a row."""
+
+    async def row(self, query: str, /, **values: Value) -> Row | None:
+        """The first row, if there is one."""
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+
+    async def run(self, query: str, /, **values: Value) -> int:
+        """Run a statement without an answer; gives the number of rows it touched."""
+
+
+class Transaction(Queries, Protocol):
+    """One transaction on one connection; everything in it happens or nothing does."""
+
+    async def copy(
+        self, table: str, columns: Sequence[str], records: Iterable[Sequence[Value]]
+    ) -> int:
+        """Load records in bulk; gives their number."""
+
+
+class PoolState(msgspec.Struct, frozen=True):
+    """How the connections of this process stand."""
+
+    size: int
+    checked_in: int
+    checked_out: int
+    overflow: int
+    waiting: int
+    timeout_s: float
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What the last look at the database showed."""
+
+    healthy: bool
+    latency_ms: float
+    detail: str
+    schema_version: str
+    schema_needed: str
+
+
+class Store(Queries, Protocol):
+    """A database that holds the catalog."""
+
+    dialect: Dialect
+    url: str
+    """The address without its password."""
+
+    async def open(self) -> None:
+        """Get ready to serve; succeeds while the database is away."""
+
+    async def close(self) -> None:
+        """Give every connection back."""
+
+    def transaction(
+        self, *, timeout_s: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """One transaction; `timeout_s` replaces the limits of a request for long work."""
+
+    def stream(
+        self, query: str, /, **values: Value
+    ) -> AbstractAsyncContextManager[AsyncIterator[Row]]:
+        """All rows of a large answer, from one snapshot, a few at a time."""
+
+    async def health(self) -> Health:
+        """Ask the database on a connection of its own; at most once a second."""
+
+    def pool(self) -> PoolState:
+        """The connections as they are now."""
+
+    async def has_vectors(self) -> bool:
+        """Whether this database can compare embeddings."""

@@ -1,0 +1,86 @@
+"""The readiness probe: one connection of its own, asked at most once a second.
+
+An exhausted pool must not take every pod out of service, so the pool has no part in it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from service.resources import resource
+from service.store.base import Health, Row
+
+SHARED_FOR_S = 1.0
+LIMIT_S = 0.9
+
+Ask = Callable[[], Awaitable[Row]]
+
+
+class Probe:
+    """Asks whether the database answers and has the schema that this release needs."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Ask]]) -> None:
+        self._connect = connect
+        self._ask: Ask | None = None
+        self._lock = asyncio.Lock()
+        self._last: Health | None = None
+        self._asked_at = 0.0
+        self._needed = schema_needed()
+
+    async def health(self) -> Health:
+        """The state of the database, no older than a second."""
+        async with self._lock:
+            if self._last and time.monotonic() - self._asked_at < SHARED_FOR_S:
+                return self._last
+            self._last = await self._look()
+            self._asked_at = time.monotonic()
+            return self._last
+
+    async def ask(self) -> Row:
+        """One question to the database within the limit; raises what went wrong."""
+        async with asyncio.timeout(LIMIT_S):
+            try:
+                if self._ask is None:
+                    self._ask = await self._connect()
+                return await self._ask()
+            except BaseException:
+                self._ask = None
+                raise
+
+    async def close(self) -> None:
+        """Forget the connection; the server sees it close with the process."""
+        self._ask = None
+
+    async def _look(self) -> Health:
+        began_at = time.perf_counter()
+        try:
+            row = await self.ask()
+        except Exception as error:  # noqa: BLE001 - every failure means unhealthy
+            detail = (str(error) or type(error).__name__).splitlines()[0]
+            return Health(
+                healthy=False,
+                latency_ms=_ms_since(began_at),
+                detail=detail,
+                schema_version="",
+                schema_needed=self._needed,
+            )
+        version = str(row["schema_version"] or "")
+        is_current = version >= self._needed
+        missing = "" if is_current else "migrations are missing: run `mcps migrate`"
+        return Health(
+            healthy=is_current,
+            latency_ms=_ms_since(began_at),
+            detail=missing,
+            schema_version=version,
+            schema_needed=self._needed,
+        )
+
+
+def schema_needed() -> str:
+    """The newest migration of this release."""
+    names = sorted(path.stem for path in resource("migrations").glob("*.sql"))
+    return [name for name in names if not name.endswith(".rollback")][-1]
+
+
+def _ms_since(began_at: float) -> float:
+    return round((time.perf_counter() - began_at) * 1000, 2)

@@ -1,0 +1,437 @@
+"""PostgreSQL through asyncpg; the only file that knows that driver."""
+
+import asyncio
+import random
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+
+from service import errors, metrics
+from service.settings import Settings, masked_url
+from service.store.base import Health, PoolState, Row, Transaction, Value
+from service.store.health import Probe
+from service.store.queries import Query, load_queries
+from service.store.resilience import (
+    Breaker,
+    again,
+    is_transient,
+    proves_nothing_ran,
+    translate,
+)
+
+log = structlog.get_logger("store")
+
+PING_AFTER_S = 1.0
+PING_TIMEOUT_S = 0.5
+REAP_EVERY_S = 1.0
+LOCK_TIMEOUT_MS = 1000
+IDLE_IN_TRANSACTION_MS = 5000
+STREAM_ROWS = 500
+
+Fetch = Callable[["Connection", str, list[Value]], Awaitable[Any]]
+
+
+class Connection(asyncpg.Connection):  # type: ignore[misc,type-arg]
+    """A connection that knows how old it is and how long it sat idle."""
+
+    expires_at = 0.0
+    used_at = 0.0
+
+    def start(self, lifetime_s: float) -> None:
+        """Begin its life, up to a tenth shorter so that not all end at once."""
+        now = time.monotonic()
+        self.expires_at = now + lifetime_s * (1 - random.random() / 10)  # noqa: S311
+        self.used_at = now
+
+    def rest(self) -> None:
+        """Note that it goes back to the pool."""
+        self.used_at = time.monotonic()
+
+
+async def _keep(_connection: object) -> None:
+    """Reset nothing between uses: no statement here leaves session state behind."""
+
+
+class PostgresStore:
+    """The catalog in PostgreSQL."""
+
+    dialect = "postgresql"
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self.url = masked_url(url)
+        self._dsn = url
+        self._settings = settings
+        self._queries = load_queries("postgresql")
+        self._timers = {
+            name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
+        }
+        self._pool: asyncpg.Pool[Any] = self._make_pool()
+        self._probe = Probe(self._connect_probe)
+        self._breaker = Breaker(self._probe.ask)
+        self._waiting = 0
+        self._reaper: asyncio.Task[None] | None = None
+        self._vectors: bool | None = None
+
+    async def open(self) -> None:
+        """Start the pool empty and fill it on demand: the database may be away."""
+        await self._pool
+        self._reaper = asyncio.create_task(self._reap())
+        health = await self._probe.health()
+        metrics.DB_UP.set(1 if health.healthy else 0)
+        if health.healthy:
+            await self.verify()
+
+    async def verify(self) -> None:
+        """Prepare every query once, so that a wrong one stops the start.
+
+        Raises SchemaMismatch that names the query.
+        """
+        if not (await self.health()).healthy:
+            return
+        has_vectors = await self.has_vectors()
+        async with self._connection() as connection:
+            for query in self._queries.values():
+                if query.needs_vector and not has_vectors:
+                    continue
+                try:
+                    await connection.prepare(query.sql)
+                except asyncpg.PostgresError as error:
+                    message = f"query {query.name} does not fit the schema: {error}"
+                    raise errors.SchemaMismatch(message) from error
+
+    async def close(self) -> None:
+        """Close every connection; those still busy after a second are cut."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        await self._breaker.close()
+        await self._probe.close()
+        try:
+            await asyncio.wait_for(self._pool.close(), 1.0)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
+        """The first column of the first row; None without a row."""
+        return await self._call(self._query(query), values, _fetch_value)
+
+    async def row(self, query: str, /, **values: Value) -> Row | None:
+        """The first row, if there is one."""
+        row: Row | None = await self._call(self._query(query), values, _fetch_row)
+        return row
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+        rows: Sequence[Row] = await self._call(self._query(query), values, _fetch_rows)
+        return rows
+
+    async def run(self, query: str, /, **values: Value) -> int:
+        """Run a statement without an answer; gives the number of rows it touched."""
+        return _count(await self._call(self._query(query), values, _execute))
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, timeout_s: float | None = None
+    ) -> AsyncIterator[Transaction]:
+        """One transaction; `timeout_s` replaces the limits of a request for long work."""
+        try:
+            async with self._connection() as connection, connection.transaction():
+                work = PostgresTransaction(connection, self._query, timeout_s)
+                if timeout_s is not None:
+                    limit = str(round(timeout_s * 1000))
+                    await work.row("session_limits", timeout_ms=limit)
+                yield work
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise self._failed(error) from error
+
+    @asynccontextmanager
+    async def stream(
+        self, query: str, /, **values: Value
+    ) -> AsyncIterator[AsyncIterator[Row]]:
+        """All rows of a large answer, from one snapshot, a few at a time."""
+        named = self._query(query)
+        arguments = named.arguments(values)
+        try:
+            async with (
+                self._connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise self._failed(error) from error
+
+    async def health(self) -> Health:
+        """Ask the database on a connection of its own; at most once a second."""
+        health = await self._probe.health()
+        metrics.DB_UP.set(1 if health.healthy else 0)
+        return health
+
+    def pool(self) -> PoolState:
+        """The connections as they are now."""
+        size = self._pool.get_size()
+        idle = self._pool.get_idle_size()
+        return PoolState(
+            size=self._settings.db_pool_size,
+            checked_in=idle,
+            checked_out=size - idle,
+            overflow=max(0, size - self._settings.db_pool_size),
+            waiting=self._waiting,
+            timeout_s=self._settings.db_pool_timeout,
+        )
+
+    async def has_vectors(self) -> bool:
+        """Whether the `vector` extension is there; asked once."""
+        if self._vectors is None:
+            self._vectors = bool(await self.value("extension_exists", name="vector"))
+        return self._vectors
+
+    def _query(self, name: str) -> Query:
+        query = self._queries[name]
+        if query.needs_vector and self._vectors is False:
+            message = "this database has no extension `vector`: no vector search here"
+            raise errors.NotSupported(message)
+        return query
+
+    async def _call(
+        self, query: Query, values: dict[str, Value], fetch: Fetch
+    ) -> Any:  # noqa: ANN401
+        arguments = query.arguments(values)
+        self._breaker.check()
+        try:
+            async with asyncio.timeout(self._settings.db_request_timeout):
+                try:
+                    return await self._once(query, arguments, fetch)
+                except Exception as error:
+                    failure = translate(error)
+                    may_repeat = not query.is_write or proves_nothing_ran(error)
+                    if not may_repeat or not is_transient(failure):
+                        raise
+                    return await again(
+                        lambda: self._once(query, arguments, fetch), failure
+                    )
+        except Exception as error:
+            raise self._failed(error) from error
+
+    async def _once(
+        self, query: Query, arguments: list[Value], fetch: Fetch
+    ) -> Any:  # noqa: ANN401
+        began_at = time.perf_counter()
+        async with self._connection() as connection:
+            answer = await fetch(connection, query.sql, arguments)
+        took_s = time.perf_counter() - began_at
+        self._timers[query.name].observe(took_s)
+        metrics.QUERY_DURATION.observe(took_s)
+        if self._settings.db_echo:
+            log.info("query", query=query.name, ms=round(took_s * 1000, 2))
+        return answer
+
+    def _failed(self, error: BaseException) -> errors.McpsError:
+        failure = translate(error)
+        if isinstance(failure, errors.DatabaseDown):
+            self._breaker.trip()
+        return failure
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        connection = await self._acquire()
+        try:
+            yield connection
+        finally:
+            connection.rest()
+            await self._pool.release(connection)
+
+    async def _acquire(self) -> Any:  # noqa: ANN401 - asyncpg's proxy is untyped
+        began_at = time.monotonic()
+        deadline = began_at + self._settings.db_pool_timeout
+        self._waiting += 1
+        try:
+            while True:
+                connection = await self._checkout(deadline - time.monotonic())
+                if await self._is_fit(connection):
+                    break
+                connection.terminate()
+                await self._pool.release(connection)
+        finally:
+            self._waiting -= 1
+        metrics.ACQUIRE_SECONDS.observe(time.monotonic() - began_at)
+        return connection
+
+    async def _checkout(self, wait_s: float) -> Any:  # noqa: ANN401
+        try:
+            return await self._pool.acquire(timeout=max(0.001, wait_s))
+        except TimeoutError as error:
+            if self._pool.get_size() >= self._pool.get_max_size():
+                raise errors.PoolExhausted from error
+            raise
+
+    async def _is_fit(self, connection: Any) -> bool:  # noqa: ANN401
+        now = time.monotonic()
+        if connection.expires_at <= now:
+            return False
+        if not self._settings.db_pool_pre_ping or now - connection.used_at < PING_AFTER_S:
+            return True
+        try:
+            await connection.fetchval(
+                self._queries["session_ping"].sql, timeout=PING_TIMEOUT_S
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return False
+        return True
+
+    async def _reap(self) -> None:
+        """Close idle connections beyond the pool size, and keep the gauges current."""
+        was_idle = 0
+        while True:
+            await asyncio.sleep(REAP_EVERY_S)
+            state = self.pool()
+            metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
+            metrics.POOL_CHECKED_OUT.set(state.checked_out)
+            metrics.POOL_OVERFLOW.set(state.overflow)
+            metrics.POOL_WAITING.set(state.waiting)
+            for _ in range(min(state.overflow, state.checked_in, was_idle)):
+                await self._close_one()
+            was_idle = state.checked_in
+
+    async def _close_one(self) -> None:
+        if self._pool.get_idle_size() == 0:
+            return
+        connection = await self._pool.acquire()
+        connection.terminate()
+        await self._pool.release(connection)
+
+    def _make_pool(self) -> "asyncpg.Pool[Any]":
+        settings = self._settings
+        return asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=settings.db_pool_size + settings.db_max_overflow,
+            max_inactive_connection_lifetime=0,
+            max_queries=0,
+            connection_class=Connection,
+            init=self._init,
+            reset=_keep,
+            timeout=settings.db_connect_timeout,
+            command_timeout=settings.db_statement_timeout + 0.5,
+            server_settings=self._server_settings(),
+        )
+
+    async def _init(self, connection: PoolConnectionProxy) -> None:  # type: ignore[type-arg]
+        connection.start(self._settings.db_pool_recycle)  # type: ignore[attr-defined]
+
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "application_name": "mcps",
+            "timezone": "UTC",
+            "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
+            "statement_timeout": str(round(self._settings.db_statement_timeout * 1000)),
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        }
+
+    async def _connect_probe(self) -> Callable[[], Awaitable[Row]]:
+        connection = await asyncpg.connect(
+            self._dsn, timeout=0.8, command_timeout=0.8, server_settings={"jit": "off"}
+        )
+        sql = self._queries["session_health"].sql
+
+        async def ask() -> Row:
+            try:
+                row: Row = await connection.fetchrow(sql)
+            except BaseException:
+                connection.terminate()
+                raise
+            return row
+
+        return ask
+
+
+class PostgresTransaction:
+    """Named queries inside one transaction."""
+
+    def __init__(
+        self,
+        connection: Any,  # noqa: ANN401 - asyncpg's proxy is untyped
+        query: Callable[[str], Query],
+        timeout_s: float | None,
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._timeout_s = timeout_s
+
+    async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
+        """The first column of the first row; None without a row."""
+        sql, arguments = self._bound(query, values)
+        return await self._connection.fetchval(
+            sql, *arguments, timeout=self._timeout_s
+        )
+
+    async def row(self, query: str, /, **values: Value) -> Row | None:
+        """The first row, if there is one."""
+        sql, arguments = self._bound(query, values)
+        row: Row | None = await self._connection.fetchrow(
+            sql, *arguments, timeout=self._timeout_s
+        )
+        return row
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+        sql, arguments = self._bound(query, values)
+        rows: Sequence[Row] = await self._connection.fetch(
+            sql, *arguments, timeout=self._timeout_s
+        )
+        return rows
+
+    async def run(self, query: str, /, **values: Value) -> int:
+        """Run a statement without an answer; gives the number of rows it touched."""
+        sql, arguments = self._bound(query, values)
+        return _count(
+            await self._connection.execute(sql, *arguments, timeout=self._timeout_s)
+        )
+
+    async def copy(
+        self, table: str, columns: Sequence[str], records: Iterable[Sequence[Value]]
+    ) -> int:
+        """Load records in bulk; gives their number."""
+        status = await self._connection.copy_records_to_table(
+            table, columns=list(columns), records=records, timeout=self._timeout_s
+        )
+        return _count(status)
+
+    def _bound(
+        self, name: str, values: dict[str, Value]
+    ) -> tuple[str, list[Value]]:
+        query = self._query(name)
+        return query.sql, query.arguments(values)
+
+
+async def _fetch_value(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
+    return await connection.fetchval(sql, *arguments)
+
+
+async def _fetch_row(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
+    return await connection.fetchrow(sql, *arguments)
+
+
+async def _fetch_rows(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
+    return await connection.fetch(sql, *arguments)
+
+
+async def _execute(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
+    return await connection.execute(sql, *arguments)
+
+
+def _count(status: str) -> int:
+    """The number at the end of a command tag such as `UPDATE 3`."""
+    last = status.rsplit(" ", 1)[-1]
+    return int(last) if last.isdigit() else 0
