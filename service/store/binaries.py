@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,8 +56,11 @@ def find_binaries(wanted: Path | None = None) -> Binaries:
     Raises InvalidSettings when the folder wanted holds no usable server, NotSupported
     when there is none at all.
     """
+    if sys.platform == "win32":
+        message = "no PostgreSQL of its own on Windows: set DATABASE_URL or USE_SQLITE"
+        raise NotSupported(message)
     if wanted is not None:
-        return _wanted_binaries(wanted)
+        return _wanted_binaries(wanted.absolute())
     return wheel_binaries() or system_binaries()
 
 
@@ -129,7 +133,11 @@ def _output_of(program: str, argument: str) -> str | None:
     command = [program, argument]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PROGRAM_LIMIT_S
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_PROGRAM_LIMIT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         # A program for another machine or C library: the same as none.

@@ -33,9 +33,12 @@ from service.store.probe import NO_DATABASE, READY, STARTING, probe
 WAIT_LIMIT_S = 30.0
 _POLL_S = 0.2
 _PROBE_S = 0.01
+_PATIENCE_S = 0.5
+_LONGEST_PAUSE_S = 5.0
 _SOCKET = f".s.PGSQL.{PORT}"
 _SOCKET_LIMIT_BYTES = 100
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/+-]+")
+_SHORT_FOLDERS = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - the name is private
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_directories": ".",
@@ -74,8 +77,9 @@ class Embedded:
         self._settings = dict(settings or {})
         self._say = say
         self._stopping = Event()
-        self._failure: Exception | None = None
+        self._failure: McpsError | None = None
         self._is_shared = False
+        self._is_up = False
         # The server ends with the thread that started it: this one, not a pool's.
         self._keeper = Thread(target=self._keep, name="postgres-keeper", daemon=True)
 
@@ -85,17 +89,19 @@ class Embedded:
         Raises InvalidSettings when the folder cannot be used, DatabaseDown when the
         server does not come up.
         """
-        check_cluster(self._binaries, self._cluster)
         try:
+            check_cluster(self._binaries, self._cluster)
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from error
         self._keeper.start()
         try:
-            return self._wait_for_server()
+            url = self._wait_for_server()
         except BaseException:
             self.stop()
             raise
+        self._is_up = True
+        return url
 
     def stop(self) -> None:
         """End the server if this process owns it."""
@@ -103,21 +109,14 @@ class Embedded:
         self._keeper.join()
 
     def _wait_for_server(self) -> str:
-        limit_at = time.monotonic() + WAIT_LIMIT_S
+        begin_at = time.monotonic()
         is_told = False
-        while time.monotonic() < limit_at:
+        while (waited_s := time.monotonic() - begin_at) < WAIT_LIMIT_S:
             if self._failure:
                 raise self._failure
-            place = socket_folder(self._cluster)
-            state = probe(place / _SOCKET, USER, self._database)
-            if state == READY:
-                return _url(place, self._database)
-            if state == NO_DATABASE:
-                self._create_database(place)
-            elif state not in {None, STARTING}:
-                message = f"PostgreSQL in {self._folder} refuses: SQLSTATE {state}"
-                raise DatabaseDown(message)
-            if self._is_shared and not is_told:
+            if url := self._try_url():
+                return url
+            if self._is_shared and not is_told and waited_s > _PATIENCE_S:
                 self._say(f"Waiting for the PostgreSQL in {self._folder}")
                 is_told = True
             time.sleep(_PROBE_S)
@@ -126,6 +125,18 @@ class Embedded:
             f"its log is {self._log}"
         )
         raise DatabaseDown(message)
+
+    def _try_url(self) -> str | None:
+        place = socket_folder(self._cluster)
+        state = probe(place / _SOCKET, USER, self._database)
+        if state == READY:
+            return _url(place, self._database)
+        if state == NO_DATABASE:
+            self._create_database(place)
+        elif state not in {None, STARTING}:
+            message = f"PostgreSQL in {self._folder} refuses: SQLSTATE {state}"
+            raise DatabaseDown(message)
+        return None
 
     def _create_database(self, place: Path) -> None:
         program = self._binaries.program("createdb")
@@ -145,19 +156,24 @@ class Embedded:
 
     def _keep(self) -> None:
         """Own the server whenever nobody else does, until told to stop."""
-        is_first = True
-        while not self._stopping.is_set():
+        pause_s = _POLL_S
+        while not self._stopping.wait(pause_s if self._is_shared else 0):
             try:
                 self._serve_if_free()
+                pause_s = _POLL_S
             except McpsError as error:
-                self._failure = error
+                self._fail(error)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             except OSError as error:
-                self._failure = self._unusable(error)
-            if self._failure and not is_first:
-                self._say(f"PostgreSQL could not be started again: {self._failure}")
-            is_first = False
+                self._fail(self._unusable(error))
+                pause_s = _LONGEST_PAUSE_S
             self._is_shared = True
-            self._stopping.wait(_POLL_S)
+
+    def _fail(self, error: McpsError) -> None:
+        """Let `start` raise it; later there is nobody to raise to, so say it."""
+        if self._is_up and str(error) != str(self._failure):
+            self._say(str(error))
+        self._failure = error
 
     def _serve_if_free(self) -> None:
         with (self._folder / "lock").open("ab") as lock:
@@ -217,10 +233,11 @@ def embedded(
     settings: Mapping[str, str] | None = None,
     say: Callable[[str], None] = _quiet,
 ) -> Iterator[str]:
-    """The URL of a database in this folder, served at least until the block ends."""
-    server = Embedded(
-        folder, binaries, database=database, settings=settings, say=say
-    )
+    """The URL of a database in this folder, served at least until the block ends.
+
+    `say` gets what a person would want to know, also from another thread.
+    """
+    server = Embedded(folder, binaries, database=database, settings=settings, say=say)
     url = server.start()
     try:
         yield url
@@ -237,7 +254,7 @@ def socket_folder(cluster: Path) -> Path:
     if _fits(cluster):
         return cluster
     name = sha256(os.fsencode(cluster)).hexdigest()[:16]
-    for top in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+    for top in (Path(tempfile.gettempdir()), *_SHORT_FOLDERS):
         private = top / f"mcps-{os.geteuid()}"
         link = private / name
         if _fits(link) and _is_ours(private):

@@ -15,7 +15,7 @@ from service.store.binaries import Binaries
 
 USER = "postgres"
 PORT = 5432
-_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+_LAUNCHER = str(Path(__file__).resolve().with_name("launcher.py"))
 _CTYPES = ("C.UTF-8", "en_US.UTF-8", "C")
 _BUILTIN_SINCE = 17
 _INIT_LIMIT_S = 120

@@ -37,7 +37,7 @@ def _startup(user: str, database: str) -> bytes:
 def _verdict(connection: socket.socket) -> str | None:
     for kind, body in _messages(connection):
         if kind == b"E":
-            fields = dict((part[:1], part[1:]) for part in body.split(b"\0"))
+            fields = {part[:1]: part[1:] for part in body.split(b"\0")}
             return fields.get(b"C", b"XX000").decode()
         # A server that wants a password is up as well.
         if kind == b"Z" or (kind == b"R" and body[:4] != b"\0\0\0\0"):
