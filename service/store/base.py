@@ -101,5 +101,8 @@ class Store(Queries, Protocol):
     def pool(self) -> PoolState:
         """The connections as they are now."""
 
+    def report_pool(self) -> PoolState:
+        """Bring the gauges of the pool up to date; gives what they show."""
+
     async def has_vectors(self) -> bool:
         """Whether this database can compare embeddings."""

@@ -189,6 +189,15 @@ class PostgresStore:
             timeout_s=self._settings.db_pool_timeout,
         )
 
+    def report_pool(self) -> PoolState:
+        """Bring the gauges of the pool up to date; gives what they show."""
+        state = self.pool()
+        metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
+        metrics.POOL_CHECKED_OUT.set(state.checked_out)
+        metrics.POOL_OVERFLOW.set(state.overflow)
+        metrics.POOL_WAITING.set(state.waiting)
+        return state
+
     async def has_vectors(self) -> bool:
         """Whether the `vector` extension is there; asked once."""
         if self._vectors is None:
@@ -293,11 +302,7 @@ class PostgresStore:
         was_idle = 0
         while True:
             await asyncio.sleep(REAP_EVERY_S)
-            state = self.pool()
-            metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
-            metrics.POOL_CHECKED_OUT.set(state.checked_out)
-            metrics.POOL_OVERFLOW.set(state.overflow)
-            metrics.POOL_WAITING.set(state.waiting)
+            state = self.report_pool()
             for _ in range(min(state.overflow, state.checked_in, was_idle)):
                 await self._close_one()
             was_idle = state.checked_in

@@ -1,0 +1,5 @@
+"""`python -m service` is `mcps`."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""The `mcps` command: parse, call, print, exit code."""
+
+import sys
+
+import click
+
+from service.cli.serve import dev, serve
+from service.errors import McpsError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mcps", prog_name="mcps")
+def commands() -> None:
+    """MCPS: a self-hosted catalog of MCP servers."""
+
+
+for command in (dev, serve):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every error of ours becomes one line and its exit code."""
+    try:
+        commands.main(standalone_mode=False)
+    except McpsError as error:
+        click.echo(f"mcps: {error.message}", err=True)
+        for problem in error.problems:
+            click.echo(f"  {problem.location}: {problem.message}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

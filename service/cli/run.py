@@ -1,0 +1,49 @@
+"""How commands reach the database: located, opened and closed around one coroutine."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from service import logs
+from service.settings import Settings, read_settings
+from service.store.base import Store
+from service.store.locate import Located, located, make_store
+
+Answer = TypeVar("Answer")
+
+
+def say(message: str) -> None:
+    """Tell the person at the terminal; standard output is for results."""
+    click.echo(message, err=True)
+
+
+def with_store(
+    work: Callable[[Store], Awaitable[Answer]], *, settings: Settings | None = None
+) -> Answer:
+    """What `work` gives on the database of the settings, migrated or not.
+
+    The log goes to standard error as text, warnings and worse only.
+    """
+    settings = settings or read_settings()
+    logs.configure_for_commands()
+    with located(settings, say) as found:
+        return asyncio.run(_work(settings, found, work))
+
+
+async def _work(
+    settings: Settings, found: Located, work: Callable[[Store], Awaitable[Answer]]
+) -> Answer:
+    store = make_store(settings, found.url)
+    await store.open()
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def is_terminal() -> bool:
+    """Whether somebody watches: then there are bars, otherwise plain lines."""
+    return sys.stderr.isatty()

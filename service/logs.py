@@ -1,0 +1,105 @@
+"""Logs as JSON or text on standard error; one line per request through a fast path."""
+
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+import msgspec
+import structlog
+
+from service.settings import Settings
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SECRET = re.compile(r"(://[^/\s:@]*):[^/\s]*@|\bmcps_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
+
+
+class _State:
+    is_json = True
+    is_on = True
+
+
+def configure(settings: Settings) -> None:
+    """Set format and level for structlog and the standard library alike."""
+    level = _LEVELS[settings.log_level]
+    _State.is_json = settings.log_format == "json"
+    _State.is_on = level <= logging.INFO
+    renderer: Any = (
+        structlog.processors.JSONRenderer(serializer=_encode)
+        if _State.is_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _mask,
+    ]
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
+            foreign_pre_chain=shared,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(level, logging.INFO))
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def configure_for_commands() -> None:
+    """For the command line: warnings and worse, as text."""
+    configure(Settings(log_format="text", log_level="warning"))
+
+
+def access(
+    *, method: str, path: str, status: int, took_s: float, request_id: str
+) -> None:
+    """One line for one request. structlog would cost more than many an answer."""
+    if not _State.is_on:
+        return
+    if _State.is_json:
+        line = msgspec.json.encode(
+            {
+                "event": "request",
+                "level": "info",
+                "timestamp": time.time(),
+                "method": method,
+                "path": path,
+                "status": status,
+                "ms": round(took_s * 1000, 2),
+                "request_id": request_id,
+            }
+        ).decode("utf-8", "backslashreplace")
+    else:
+        line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
+    sys.stderr.write(line + "\n")
+
+
+def _encode(value: Any, **_options: Any) -> str:  # noqa: ANN401 - whatever is logged
+    return msgspec.json.encode(value, enc_hook=repr).decode()
+
+
+def _mask(_logger: object, _name: str, event: Any) -> Any:  # noqa: ANN401
+    """Passwords of URLs and API keys never reach a log."""
+    for key, value in event.items():
+        if isinstance(value, str) and ("://" in value or "mcps_" in value):
+            event[key] = _SECRET.sub(_masked, value)
+    return event
+
+
+def _masked(match: re.Match[str]) -> str:
+    login = match.group(1)
+    return f"{login}:****@" if login else "mcps_****"

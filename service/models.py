@@ -1,0 +1,228 @@
+"""The words of the public JSON: every body, answer and query string as a Struct.
+
+The database writes most answers itself; these Structs are their contract, and tests
+decode every answer into them.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+HostType = Literal["github", "gitlab", "npm", "pypi", "docker", "http", "unknown"]
+RiskLevel = Literal["safe", "moderate", "high", "critical", "unknown"]
+DependencyType = Literal["runtime", "dev", "peer"]
+VersionStatus = Literal["active", "deprecated", "deleted"]
+Role = Literal["reader", "editor", "admin"]
+Sort = Literal[
+    "name",
+    "-name",
+    "stars",
+    "-stars",
+    "downloads",
+    "-downloads",
+    "health_score",
+    "-health_score",
+    "updated_at",
+    "-updated_at",
+]
+
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Score = Annotated[int, Meta(ge=0, le=100)]
+Name = Annotated[str, Meta(min_length=1, max_length=512)]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Word = Annotated[str, Meta(min_length=1, max_length=256)]
+Words = Annotated[list[Word], Meta(max_length=256)]
+Readme = Annotated[str, Meta(max_length=1_000_000)]
+Time = Annotated[str, Meta(description="RFC 3339, UTC")]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+Skip = Annotated[int, Meta(ge=0, le=10_000)]
+Cursor = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_-]+\Z")]
+
+
+class Server(msgspec.Struct, kw_only=True):
+    """A server in a list."""
+
+    id: int
+    uuid: str
+    name: str
+    registry_name: str | None
+    title: str | None
+    primary_url: str
+    host_type: HostType
+    description: str | None
+    author_name: str | None
+    homepage: str | None
+    license: str | None
+    keywords: list[Any]
+    categories: list[Any]
+    stars: int
+    downloads: int
+    forks: int
+    open_issues: int
+    risk_level: RiskLevel
+    verified_source: bool
+    health_score: int
+    latest_version: str | None
+    last_indexed_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+
+class ChildCounts(msgspec.Struct):
+    """How many of each kind belong to a server."""
+
+    tools: int
+    resources: int
+    prompts: int
+    dependencies: int
+    releases: int
+    contributors: int
+    versions: int
+
+
+class ServerDetail(Server, kw_only=True):
+    """A whole server."""
+
+    readme_content: str | None
+    counts: ChildCounts
+
+
+class ServerVersion(msgspec.Struct, kw_only=True):
+    """One published version, with its server.json as it was sent."""
+
+    id: int
+    server_id: int
+    name: str
+    version: str
+    status: VersionStatus
+    status_message: str | None
+    is_latest: bool
+    problems: list[Any]
+    server_json: dict[str, Any]
+    published_at: Time
+    updated_at: Time
+    status_changed_at: Time
+
+
+class Tool(msgspec.Struct, kw_only=True):
+    """A tool of a server."""
+
+    id: int
+    server_id: int
+    name: str
+    description: str | None
+    input_schema: Any
+    created_at: Time
+    updated_at: Time
+
+
+class Resource(msgspec.Struct, kw_only=True):
+    """A resource template of a server."""
+
+    id: int
+    server_id: int
+    uri_template: str
+    name: str | None
+    mime_type: str | None
+    description: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class Prompt(msgspec.Struct, kw_only=True):
+    """A prompt of a server."""
+
+    id: int
+    server_id: int
+    name: str
+    description: str | None
+    arguments: Any
+    created_at: Time
+    updated_at: Time
+
+
+class Dependency(msgspec.Struct, kw_only=True):
+    """A library that a server needs."""
+
+    id: int
+    server_id: int
+    library_name: str
+    version_constraint: str | None
+    ecosystem: str
+    type: DependencyType
+    created_at: Time
+    updated_at: Time
+
+
+class Release(msgspec.Struct, kw_only=True):
+    """A release of a server."""
+
+    id: int
+    server_id: int
+    version: str
+    changelog: str | None
+    published_at: Time
+    created_at: Time
+    updated_at: Time
+
+
+class Contributor(msgspec.Struct, kw_only=True):
+    """Somebody who works on a server."""
+
+    id: int
+    server_id: int
+    username: str
+    platform: str
+    commits: int
+    created_at: Time
+    updated_at: Time
+
+
+class DatabaseHealth(msgspec.Struct, kw_only=True):
+    """The database as /health/db sees it."""
+
+    healthy: bool
+    latency_ms: float
+    database_type: Literal["postgresql", "sqlite"]
+    database_url: str
+    pool_size: int
+    pool_checked_in: int
+    pool_checked_out: int
+    pool_overflow: int
+    pool_timeout: float
+    schema_version: str
+    schema_needed: str
+    detail: str = ""
+
+
+class Readiness(msgspec.Struct, kw_only=True):
+    """The answer of /health/db."""
+
+    status: Literal["healthy", "unhealthy", "draining"]
+    timestamp: Time
+    database: DatabaseHealth
+
+
+class Liveness(msgspec.Struct):
+    """The answer of /health."""
+
+    status: Literal["ok"]
+    version: str
+
+
+def has_bad_text(value: Any) -> bool:  # noqa: ANN401 - decoded JSON
+    """Whether a NUL character or a lone surrogate hides anywhere in decoded JSON."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            if "\0" in part or any("\ud800" <= letter <= "\udfff" for letter in part):
+                return True
+        elif isinstance(part, dict):
+            waiting.extend(part.keys())
+            waiting.extend(part.values())
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
+    return False

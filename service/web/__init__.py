@@ -1,0 +1,1 @@
+"""All HTTP, one file per audience."""

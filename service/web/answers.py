@@ -1,0 +1,71 @@
+"""Answers as bytes: what the database wrote goes out as it is."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from litestar.response.base import ASGIResponse
+from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
+
+Header = tuple[bytes, bytes]
+
+JSON = b"application/json; charset=utf-8"
+PROBLEM = b"application/problem+json; charset=utf-8"
+
+
+class Answer(ASGIResponse):
+    """One complete answer; headers are bytes already."""
+
+    __slots__ = ("raw_headers",)
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        media: bytes = JSON,
+        headers: Iterable[Header] = (),
+    ) -> None:
+        self.body = body
+        self.status_code = status
+        self.background = None
+        self.raw_headers: list[Header] = [*headers]
+        if status not in {204, 304}:
+            length = str(len(body)).encode()
+            self.raw_headers.append((b"content-type", media))
+            self.raw_headers.append((b"content-length", length))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        start: HTTPResponseStartEvent = {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.raw_headers,
+        }
+        await send(start)
+        await send(
+            {"type": "http.response.body", "body": self.body, "more_body": False}
+        )
+
+
+def json_text(text: str, *, headers: Iterable[Header] = ()) -> Answer:
+    """JSON that the database wrote."""
+    return Answer(text.encode(), headers=headers)
+
+
+def json_value(
+    value: Any,  # noqa: ANN401 - whatever msgspec encodes
+    *,
+    status: int = 200,
+    headers: Iterable[Header] = (),
+) -> Answer:
+    """A value that this process made."""
+    return Answer(msgspec.json.encode(value), status=status, headers=headers)
+
+
+def next_link(path: str, query: Iterable[tuple[str, str]]) -> Header:
+    """The RFC 8288 header that leads to the next page."""
+    pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in query)
+    target = quote(path, safe="/:%~-._!$'()*+,;=@")
+    return (b"link", f'<{target}?{pairs}>; rel="next"'.encode())

@@ -1,0 +1,52 @@
+"""Request bodies: JSON of a known type, with nothing that cannot be stored."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+
+from service.errors import InvalidInput, InvalidText, UnsupportedMediaType
+from service.models import has_bad_text
+
+Body = TypeVar("Body")
+
+
+async def read_body(request: Request[Any, Any, Any], kind: type[Body]) -> Body:
+    """The body as `kind`.
+
+    Raises UnsupportedMediaType unless it is plain JSON, InvalidInput with the place of
+    what does not fit, InvalidText for NUL characters and lone surrogates.
+    """
+    media = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise UnsupportedMediaType
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType
+    return decode_body(await request.body(), kind)
+
+
+def decode_body(raw: bytes, kind: type[Body]) -> Body:
+    """JSON bytes as `kind`; see read_body."""
+    if raw.startswith(b"\xef\xbb\xbf"):
+        raise InvalidText.at("body", "starts with a byte order mark")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidText.at("body", f"not valid UTF-8 at byte {error.start}") from None
+    try:
+        body = msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        raise InvalidInput.at("body" + place.rstrip("`"), message) from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput.at("body", str(error)) from None
+    except RecursionError:
+        raise InvalidInput.at("body", "nested too deeply") from None
+    if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
+        _refuse_bad_text(body)
+    return body
+
+
+def _refuse_bad_text(body: object) -> None:
+    if has_bad_text(msgspec.to_builtins(body)):
+        raise InvalidText.at("body", "holds a NUL character or a lone surrogate")

@@ -1,0 +1,157 @@
+"""Fixtures: one cluster per run, one database per test, the real app and command."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from litestar.types import ASGIApp
+
+from service.app import create_app
+from service.settings import Settings, read_settings
+from service.store.migrate import apply
+from service.store.postgres import PostgresStore
+from tests import cluster
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "mcps_template"
+ADMIN_KEY = "test_admin_key"
+RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that controls the run starts the cluster; workers find it."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    if not os.environ.get("TEST_DATABASE_URL"):
+        cluster.begin_shared()
+    asyncio.run(_make_template())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the cluster with the run."""
+    if not hasattr(config, "workerinput"):
+        cluster.end_shared()
+
+
+def server_url(database: str = "postgres") -> str:
+    """A database of the server that the tests use."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        return given.rsplit("/", 1)[0] + "/" + database
+    return cluster.shared_url(database)
+
+
+async def execute(database: str, *statements: str) -> None:
+    """Run statements on one database of the test server."""
+    connection = await asyncpg.connect(server_url(database))
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _make_template() -> None:
+    drop = f"drop database if exists {TEMPLATE} with (force)"
+    await execute("postgres", drop, f"create database {TEMPLATE}")
+    await asyncio.to_thread(apply, server_url(TEMPLATE))
+
+
+@pytest.fixture
+async def database_url() -> AsyncIterator[str]:
+    """A fresh database with the current schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    copy = f"create database {name} template {TEMPLATE} strategy file_copy"
+    await execute("postgres", copy)
+    yield server_url(name)
+    await execute("postgres", f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings of a development service on the test's database."""
+    return read_settings(
+        {
+            "ENVIRONMENT": "development",
+            "DATABASE_URL": database_url,
+            "DB_POOL_SIZE": "5",
+            "DB_MAX_OVERFLOW": "2",
+            "ADMIN_API_KEY": ADMIN_KEY,
+            "LOG_LEVEL": "warning",
+        }
+    )
+
+
+@pytest.fixture
+async def store(settings: Settings, database_url: str) -> AsyncIterator[PostgresStore]:
+    """An open store on the test's database."""
+    opened = PostgresStore(settings, database_url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def app(settings: Settings, store: PostgresStore) -> ASGIApp:
+    """The application on the test's store."""
+    return create_app(settings, store)
+
+
+@pytest.fixture
+async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application, without a network between."""
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    base = "http://catalog.test"
+    async with httpx.AsyncClient(transport=transport, base_url=base) as opened:
+        yield opened
+
+
+@pytest.fixture
+def admin() -> dict[str, str]:
+    """Headers of a request that may do everything."""
+    return {"X-API-Key": ADMIN_KEY}
+
+
+@pytest.fixture
+def run_mcps(database_url: str, tmp_path: Path) -> RunMcps:
+    """Runs the real `mcps` command as a process on the test's database."""
+
+    def run(
+        *arguments: str, env: dict[str, str] | None = None, **options: Any
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "service", *arguments]
+        return subprocess.run(
+            command,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "DATABASE_URL": database_url,
+                "ENVIRONMENT": "development",
+                **(env or {}),
+            },
+            cwd=options.pop("cwd", tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=options.pop("timeout", 60),
+            check=False,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Iterator[Path]:
+    """The folder of real data; the test skips where it is not beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data is not beside this checkout")
+    yield folder
