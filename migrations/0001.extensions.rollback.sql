@@ -1,2 +1,2 @@
 -- Extensions stay: other schemas of the same database may use them.
-select 1;
+call migration_delete('0001.extensions');

@@ -88,3 +88,5 @@ create index server_by_downloads on server (downloads, id);
 create index server_by_health_score on server (health_score, id);
 create index server_by_updated_at on server (updated_at, id);
 create index server_by_last_indexed_at on server (last_indexed_at);
+
+call migration_put('0002.server');

@@ -1,3 +1,4 @@
+call migration_delete('0003.children');
 drop table contributor cascade;
 drop table release cascade;
 drop table dependency cascade;

@@ -213,3 +213,5 @@ select c.id, c.server_id,
          || ',"updated_at":' || json_quote(utc_text(c.updated_at))
          || '}' as doc
   from contributor c;
+
+call migration_put('0003.children');

@@ -1,3 +1,4 @@
+call migration_delete('0004.search');
 drop trigger tool_deleted on tool;
 drop trigger tool_updated on tool;
 drop trigger tool_inserted on tool;

@@ -144,3 +144,5 @@ create trigger tool_deleted
   after delete on tool
   referencing old table as changed
   for each statement execute function server_search_tools();
+
+call migration_put('0004.search');

@@ -32,3 +32,33 @@ create table processing_log (
 );
 
 create index processing_log_by_status on processing_log (status, id);
+
+-- The statements of this database that took longest in all; nothing where the server does
+-- not collect them. A function, because the view is not always there.
+create function slow_statements(wanted bigint)
+  returns table (
+    statement text,
+    calls bigint,
+    total_ms double precision,
+    mean_ms double precision
+  )
+  language plpgsql stable
+as $$
+begin
+  return query
+  select left(regexp_replace(s.query, '\s+', ' ', 'g'), 500),
+         s.calls,
+         s.total_exec_time,
+         s.mean_exec_time
+    from pg_stat_statements s
+    join pg_database d on d.oid = s.dbid
+   where d.datname = current_database()
+   order by s.total_exec_time desc
+   limit wanted;
+exception
+  when undefined_table or object_not_in_prerequisite_state then
+    return;
+end
+$$;
+
+call migration_put('0006.operation');
