@@ -26,6 +26,7 @@ _STOP_STEPS = (
 )
 _LOG_LIMIT_BYTES = 10_000_000
 _TAIL_BYTES = 4000
+_PROBED = "the database system is starting up"
 
 
 class Postmaster:
@@ -79,8 +80,9 @@ class Postmaster:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(self._start, size - _TAIL_BYTES))
             lines = stream.read().decode(errors="replace").splitlines()
-        loud = [line for line in lines if "FATAL" in line or "HINT" in line]
-        return " ".join(loud[-2:] or lines[-3:]) or "it said nothing"
+        told = [line for line in lines if _PROBED not in line]
+        loud = [line for line in told if "FATAL" in line or "HINT" in line]
+        return " ".join(loud[-2:] or told[-3:]) or "it said nothing"
 
     def stop(self) -> None:
         """Fast shutdown, then at once, then by force."""
