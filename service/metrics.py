@@ -4,7 +4,15 @@ With several workers prometheus-client works in multiprocess mode: gauges carry 
 in which the workers' values are put together.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, Summary
+from prometheus_client import (
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    disable_created_metrics,
+)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REQUESTS = Counter(
     "mcps_requests",
@@ -41,9 +49,7 @@ ACQUIRE_SECONDS = Histogram(
     "Wait for a connection.",
     buckets=(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0),
 )
-POOL_SIZE = Gauge(
-    "mcps_pool_size", "Open connections.", multiprocess_mode="livesum"
-)
+POOL_SIZE = Gauge("mcps_pool_size", "Open connections.", multiprocess_mode="livesum")
 POOL_CHECKED_OUT = Gauge(
     "mcps_pool_checked_out", "Connections in use.", multiprocess_mode="livesum"
 )

@@ -13,6 +13,7 @@ HostType = Literal["github", "gitlab", "npm", "pypi", "docker", "http", "unknown
 RiskLevel = Literal["safe", "moderate", "high", "critical", "unknown"]
 DependencyType = Literal["runtime", "dev", "peer"]
 VersionStatus = Literal["active", "deprecated", "deleted"]
+ReadyStatus = Literal["healthy", "unhealthy", "draining"]
 Role = Literal["reader", "editor", "admin"]
 Sort = Literal[
     "name",
@@ -30,7 +31,9 @@ Sort = Literal[
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Score = Annotated[int, Meta(ge=0, le=100)]
 Name = Annotated[str, Meta(min_length=1, max_length=512)]
-Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")]
+Url = Annotated[
+    str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")
+]
 Text = Annotated[str, Meta(max_length=10_000)]
 Word = Annotated[str, Meta(min_length=1, max_length=256)]
 Words = Annotated[list[Word], Meta(max_length=256)]
@@ -38,7 +41,9 @@ Readme = Annotated[str, Meta(max_length=1_000_000)]
 Time = Annotated[str, Meta(description="RFC 3339, UTC")]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Skip = Annotated[int, Meta(ge=0, le=10_000)]
-Cursor = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_-]+\Z")]
+Cursor = Annotated[
+    str, Meta(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_-]+\Z")
+]
 
 
 class Server(msgspec.Struct, kw_only=True):
@@ -200,7 +205,7 @@ class DatabaseHealth(msgspec.Struct, kw_only=True):
 class Readiness(msgspec.Struct, kw_only=True):
     """The answer of /health/db."""
 
-    status: Literal["healthy", "unhealthy", "draining"]
+    status: ReadyStatus
     timestamp: Time
     database: DatabaseHealth
 

@@ -89,9 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.database_url:
             return plain_url(self.database_url)
         if not self.postgres_host:
-            message = (
-                "no PostgreSQL is configured: set DATABASE_URL or POSTGRES_HOST"
-            )
+            message = "no PostgreSQL is configured: set DATABASE_URL or POSTGRES_HOST"
             raise InvalidSettings(message)
         user = quote(self.postgres_user, safe="")
         secret = quote(self.postgres_password, safe="")

@@ -1,6 +1,8 @@
 """The `mcps` command: parse, call, print, exit code."""
 
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -20,6 +22,8 @@ for command in (dev, serve):
 
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit code."""
+    # As an exception, so that an embedded server is stopped on the way out.
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         commands.main(standalone_mode=False)
     except McpsError as error:
@@ -32,3 +36,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(143)

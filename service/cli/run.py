@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import click
 
@@ -13,6 +13,7 @@ from service.store.base import Store
 from service.store.locate import Located, located, make_store
 
 Answer = TypeVar("Answer")
+Work = Callable[[Store], Awaitable[Answer]]
 
 
 def say(message: str) -> None:
@@ -20,9 +21,7 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def with_store(
-    work: Callable[[Store], Awaitable[Answer]], *, settings: Settings | None = None
-) -> Answer:
+def with_store(work: Work[Answer], *, settings: Settings | None = None) -> Answer:
     """What `work` gives on the database of the settings, migrated or not.
 
     The log goes to standard error as text, warnings and worse only.
@@ -30,18 +29,22 @@ def with_store(
     settings = settings or read_settings()
     logs.configure_for_commands()
     with located(settings, say) as found:
-        return asyncio.run(_work(settings, found, work))
+        return run_async(open_store(settings, found, work))
 
 
-async def _work(
-    settings: Settings, found: Located, work: Callable[[Store], Awaitable[Answer]]
-) -> Answer:
+async def open_store(settings: Settings, found: Located, work: Work[Answer]) -> Answer:
+    """What `work` gives on a store that is open for as long as it runs."""
     store = make_store(settings, found.url)
     await store.open()
     try:
         return await work(store)
     finally:
         await store.close()
+
+
+def run_async(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Run one coroutine to its end; Ctrl-C cancels it and lets it clean up."""
+    return asyncio.run(work)
 
 
 def is_terminal() -> bool:

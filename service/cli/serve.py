@@ -1,73 +1,87 @@
 """`mcps serve` and `mcps dev`."""
 
 import tempfile
-from pathlib import Path
 
 import click
-import uvicorn
 
 from service import settings as configuration
-from service.cli.run import say
+from service.cli import server
+from service.cli.run import open_store, run_async, say
+from service.errors import InvalidSettings
+from service.sample import load_sample
 from service.settings import DEVELOPMENT_KEY, Settings, read_settings
+from service.store.base import Store
 from service.store.locate import Located, located, shown
+from service.store.migrate import apply
 
-APP = "service.app:create_app"
+Number = int | None
+
+
+def _options(command: click.decorators.FC) -> click.decorators.FC:
+    """Where to serve; each option stands for a setting."""
+    for name, kind, text in (
+        ("--workers", int, "Worker processes (API_WORKERS)."),
+        ("--port", int, "Port to listen on (API_PORT)."),
+        ("--host", str, "Address to listen on (API_HOST)."),
+    ):
+        command = click.option(name, type=kind, help=text)(command)
+    return command
 
 
 @click.command()
-@click.option("--host", help="Address to listen on (API_HOST).")
-@click.option("--port", type=int, help="Port to listen on (API_PORT).")
-@click.option("--workers", type=int, help="Worker processes (API_WORKERS).")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
+@_options
+def serve(host: str | None, port: Number, workers: Number) -> None:
     """Serve the catalog from the configured database."""
     settings = _settings(host, port, workers)
     with located(settings, say) as found:
-        _run(settings, found)
+        _serve(settings, found)
 
 
 @click.command()
-@click.option("--host", help="Address to listen on (API_HOST).")
-@click.option("--port", type=int, help="Port to listen on (API_PORT).")
-@click.option("--workers", type=int, help="Worker processes (API_WORKERS).")
-def dev(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve a catalog with everything it needs: database, migrations, sample entries."""
+@_options
+def dev(host: str | None, port: Number, workers: Number) -> None:
+    """Serve a catalog with all it needs: database, migrations, sample entries."""
     configuration.export({"ENVIRONMENT": "development"})
     settings = _settings(host, port, workers)
     with located(settings, say) as found:
-        say(f"Database     {shown(found)}")
-        base = f"http://{settings.api_host}:{settings.api_port}"
-        say(f"Catalog      {base}/servers")
-        say(f"Health       {base}/health/db")
-        say(f"Key          X-API-Key: {DEVELOPMENT_KEY}")
-        _run(settings, found)
+        say(f"Database  {shown(found)}")
+        apply(found.url, say=say)
+        run_async(_fill(settings, found))
+        base = f"http://{settings.api_host}:{settings.api_port}{settings.root_path}"
+        say(f"Catalog   {base}/servers")
+        say(f"Health    {base}/health/db")
+        say(f"Docs      {base}/docs")
+        say(f"Key       X-API-Key: {DEVELOPMENT_KEY}")
+        _serve(settings, found)
 
 
-def _settings(host: str | None, port: int | None, workers: int | None) -> Settings:
+async def _fill(settings: Settings, found: Located) -> None:
+    async def work(store: Store) -> None:
+        if loaded := await load_sample(store):
+            say(f"Sample    {loaded} servers, because the catalog was empty")
+
+    await open_store(settings, found, work)
+
+
+def _settings(host: str | None, port: Number, workers: Number) -> Settings:
     given = {"API_HOST": host, "API_PORT": port, "API_WORKERS": workers}
-    configuration.export({k: str(v) for k, v in given.items() if v is not None})
+    chosen = {name: str(value) for name, value in given.items() if value is not None}
+    configuration.export(chosen)
     return read_settings()
 
 
-def _run(settings: Settings, found: Located) -> None:
+def _serve(settings: Settings, found: Located) -> None:
     """Serve until a signal; workers learn the database from their environment."""
+    if not settings.is_configured:
+        configuration.export({"DATABASE_URL": found.url})
     with tempfile.TemporaryDirectory(prefix="mcps-metrics-") as folder:
-        exported = {"DATABASE_URL": found.url}
         if settings.api_workers > 1:
-            exported["PROMETHEUS_MULTIPROC_DIR"] = str(Path(folder))
-        configuration.export(exported)
-        uvicorn.run(
-            APP,
-            factory=True,
-            host=settings.api_host,
-            port=settings.api_port,
-            workers=settings.api_workers,
-            loop="auto",
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            root_path=settings.root_path,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=round(settings.shutdown_timeout),
-        )
+            configuration.export({"PROMETHEUS_MULTIPROC_DIR": folder})
+        try:
+            server.run(settings)
+        except OSError as error:
+            message = (
+                f"cannot listen on {settings.api_host}:{settings.api_port}: "
+                f"{error.strerror}; set API_PORT to a free port"
+            )
+            raise InvalidSettings(message) from error

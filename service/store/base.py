@@ -1,7 +1,7 @@
 """What the work modules know of a database: named queries and transactions.
 
-Values cross this border as str, int, float, bool, bytes or None, in both dialects alike:
-times as ISO 8601 text, JSON as text. Rows are read by column name.
+Values cross this border as str, int, float, bool, bytes or None, in both dialects
+alike: times as ISO 8601 text, JSON as text. Rows are read by column name.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -17,7 +17,7 @@ Value = str | int | float | bool | bytes | None
 class Row(Protocol):
     """One row of an answer."""
 
-    def __getitem__(self, column: str | int, /) -> Any:  # noqa: ANN401 - as the column is
+    def __getitem__(self, column: str | int, /) -> Any:  # noqa: ANN401
         """The value of one column."""
 
 
@@ -88,7 +88,7 @@ class Store(Queries, Protocol):
     def transaction(
         self, *, timeout_s: float | None = None
     ) -> AbstractAsyncContextManager[Transaction]:
-        """One transaction; `timeout_s` replaces the limits of a request for long work."""
+        """One transaction; `timeout_s` replaces the limits of a request."""
 
     def stream(
         self, query: str, /, **values: Value

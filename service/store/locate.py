@@ -1,7 +1,8 @@
 """Which database a process uses, found in the same way by every command.
 
-A configured one wins. Without any, it is the embedded PostgreSQL in `$DATA_DIR/postgres`,
-shared with whoever runs it already and started for the length of the command otherwise.
+A configured one wins. Without any it is the embedded PostgreSQL in
+`$DATA_DIR/postgres`, shared with whoever runs it already and started for the length of
+the command otherwise.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,8 +28,10 @@ class Located(msgspec.Struct, frozen=True):
 
 @contextmanager
 def located(settings: Settings, say: Callable[[str], None]) -> Iterator[Located]:
-    """The database of these settings, answering at least until the block ends if it is
-    the embedded one. `say` hears of everything that takes a while."""
+    """The database of these settings; the embedded one answers until the block ends.
+
+    `say` hears of everything that takes a while.
+    """
     if settings.is_configured:
         yield Located(settings.postgres_url, _configured_by(settings))
         return

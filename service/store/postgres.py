@@ -7,7 +7,6 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterable,
     Sequence,
 )
 from contextlib import asynccontextmanager
@@ -19,7 +18,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from service import errors, metrics
 from service.settings import Settings, masked_url
-from service.store.base import Health, PoolState, Row, Transaction, Value
+from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
 from service.store.health import Probe
 from service.store.queries import Query, load_queries
 from service.store.resilience import (
@@ -29,6 +28,7 @@ from service.store.resilience import (
     proves_nothing_ran,
     translate,
 )
+from service.store.transaction import DriverTransaction, count
 
 log = structlog.get_logger("store")
 
@@ -39,10 +39,10 @@ LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 5000
 STREAM_ROWS = 500
 
-Fetch = Callable[["Connection", str, list[Value]], Awaitable[Any]]
+Fetch = Callable[..., Awaitable[Any]]
 
 
-class Connection(asyncpg.Connection):  # type: ignore[misc,type-arg]
+class Connection(asyncpg.Connection[asyncpg.Record]):
     """A connection that knows how old it is and how long it sat idle."""
 
     expires_at = 0.0
@@ -66,7 +66,7 @@ async def _keep(_connection: object) -> None:
 class PostgresStore:
     """The catalog in PostgreSQL."""
 
-    dialect = "postgresql"
+    dialect: Dialect = "postgresql"
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.url = masked_url(url)
@@ -84,13 +84,30 @@ class PostgresStore:
         self._vectors: bool | None = None
 
     async def open(self) -> None:
-        """Start the pool empty and fill it on demand: the database may be away."""
+        """Start the pool empty and fill it on demand: the database may be away.
+
+        Raises InvalidSettings for a login that the database refuses.
+        """
         await self._pool
         self._reaper = asyncio.create_task(self._reap())
+        await self._refuse_wrong_settings()
         health = await self._probe.health()
         metrics.DB_UP.set(1 if health.healthy else 0)
         if health.healthy:
             await self.verify()
+
+    async def _refuse_wrong_settings(self) -> None:
+        """An absent server may come back; a wrong password will not get right."""
+        try:
+            await self._probe.ask()
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            message = f"{self.url} refuses the login: {error}"
+            raise errors.InvalidSettings(message) from error
+        except Exception as error:  # noqa: BLE001 - it may be there later
+            log.warning("database does not answer yet", error=str(error))
 
     async def verify(self) -> None:
         """Prepare every query once, so that a wrong one stops the start.
@@ -123,30 +140,38 @@ class PostgresStore:
 
     async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
         """The first column of the first row; None without a row."""
-        return await self._call(self._query(query), values, _fetch_value)
+        return await self._call(
+            self._query(query), values, PoolConnectionProxy.fetchval
+        )
 
     async def row(self, query: str, /, **values: Value) -> Row | None:
         """The first row, if there is one."""
-        row: Row | None = await self._call(self._query(query), values, _fetch_row)
+        row: Row | None = await self._call(
+            self._query(query), values, PoolConnectionProxy.fetchrow
+        )
         return row
 
     async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
         """All rows."""
-        rows: Sequence[Row] = await self._call(self._query(query), values, _fetch_rows)
+        rows: Sequence[Row] = await self._call(
+            self._query(query), values, PoolConnectionProxy.fetch
+        )
         return rows
 
     async def run(self, query: str, /, **values: Value) -> int:
         """Run a statement without an answer; gives the number of rows it touched."""
-        return _count(await self._call(self._query(query), values, _execute))
+        return count(
+            await self._call(self._query(query), values, PoolConnectionProxy.execute)
+        )
 
     @asynccontextmanager
     async def transaction(
         self, *, timeout_s: float | None = None
     ) -> AsyncIterator[Transaction]:
-        """One transaction; `timeout_s` replaces the limits of a request for long work."""
+        """One transaction; `timeout_s` replaces the limits of a request."""
         try:
             async with self._connection() as connection, connection.transaction():
-                work = PostgresTransaction(connection, self._query, timeout_s)
+                work = DriverTransaction(connection, self._query, timeout_s)
                 if timeout_s is not None:
                     limit = str(round(timeout_s * 1000))
                     await work.row("session_limits", timeout_ms=limit)
@@ -211,9 +236,7 @@ class PostgresStore:
             raise errors.NotSupported(message)
         return query
 
-    async def _call(
-        self, query: Query, values: dict[str, Value], fetch: Fetch
-    ) -> Any:  # noqa: ANN401
+    async def _call(self, query: Query, values: dict[str, Value], fetch: Fetch) -> Any:  # noqa: ANN401
         arguments = query.arguments(values)
         self._breaker.check()
         try:
@@ -221,22 +244,19 @@ class PostgresStore:
                 try:
                     return await self._once(query, arguments, fetch)
                 except Exception as error:
-                    failure = translate(error)
                     may_repeat = not query.is_write or proves_nothing_ran(error)
-                    if not may_repeat or not is_transient(failure):
+                    if not may_repeat or not is_transient(error):
                         raise
                     return await again(
-                        lambda: self._once(query, arguments, fetch), failure
+                        lambda: self._once(query, arguments, fetch), error
                     )
         except Exception as error:
             raise self._failed(error) from error
 
-    async def _once(
-        self, query: Query, arguments: list[Value], fetch: Fetch
-    ) -> Any:  # noqa: ANN401
+    async def _once(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
         began_at = time.perf_counter()
         async with self._connection() as connection:
-            answer = await fetch(connection, query.sql, arguments)
+            answer = await fetch(connection, query.sql, *arguments)
         took_s = time.perf_counter() - began_at
         self._timers[query.name].observe(took_s)
         metrics.QUERY_DURATION.observe(took_s)
@@ -287,7 +307,10 @@ class PostgresStore:
         now = time.monotonic()
         if connection.expires_at <= now:
             return False
-        if not self._settings.db_pool_pre_ping or now - connection.used_at < PING_AFTER_S:
+        if (
+            not self._settings.db_pool_pre_ping
+            or now - connection.used_at < PING_AFTER_S
+        ):
             return True
         try:
             await connection.fetchval(
@@ -316,12 +339,12 @@ class PostgresStore:
 
     def _make_pool(self) -> "asyncpg.Pool[Any]":
         settings = self._settings
-        return asyncpg.create_pool(
+        pool: asyncpg.Pool[Any] = asyncpg.create_pool(  # type: ignore[call-overload]
             self._dsn,
             min_size=0,
             max_size=settings.db_pool_size + settings.db_max_overflow,
             max_inactive_connection_lifetime=0,
-            max_queries=0,
+            max_queries=2**62,
             connection_class=Connection,
             init=self._init,
             reset=_keep,
@@ -329,8 +352,9 @@ class PostgresStore:
             command_timeout=settings.db_statement_timeout + 0.5,
             server_settings=self._server_settings(),
         )
+        return pool
 
-    async def _init(self, connection: PoolConnectionProxy) -> None:  # type: ignore[type-arg]
+    async def _init(self, connection: PoolConnectionProxy) -> None:
         connection.start(self._settings.db_pool_recycle)  # type: ignore[attr-defined]
 
     def _server_settings(self) -> dict[str, str]:
@@ -350,93 +374,12 @@ class PostgresStore:
         )
         sql = self._queries["session_health"].sql
 
-        async def ask() -> Row:
+        async def ask() -> Any:  # noqa: ANN401
             try:
-                row: Row = await connection.fetchrow(sql)
+                row = await connection.fetchrow(sql)
             except BaseException:
                 connection.terminate()
                 raise
             return row
 
         return ask
-
-
-class PostgresTransaction:
-    """Named queries inside one transaction."""
-
-    def __init__(
-        self,
-        connection: Any,  # noqa: ANN401 - asyncpg's proxy is untyped
-        query: Callable[[str], Query],
-        timeout_s: float | None,
-    ) -> None:
-        self._connection = connection
-        self._query = query
-        self._timeout_s = timeout_s
-
-    async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
-        """The first column of the first row; None without a row."""
-        sql, arguments = self._bound(query, values)
-        return await self._connection.fetchval(
-            sql, *arguments, timeout=self._timeout_s
-        )
-
-    async def row(self, query: str, /, **values: Value) -> Row | None:
-        """The first row, if there is one."""
-        sql, arguments = self._bound(query, values)
-        row: Row | None = await self._connection.fetchrow(
-            sql, *arguments, timeout=self._timeout_s
-        )
-        return row
-
-    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
-        """All rows."""
-        sql, arguments = self._bound(query, values)
-        rows: Sequence[Row] = await self._connection.fetch(
-            sql, *arguments, timeout=self._timeout_s
-        )
-        return rows
-
-    async def run(self, query: str, /, **values: Value) -> int:
-        """Run a statement without an answer; gives the number of rows it touched."""
-        sql, arguments = self._bound(query, values)
-        return _count(
-            await self._connection.execute(sql, *arguments, timeout=self._timeout_s)
-        )
-
-    async def copy(
-        self, table: str, columns: Sequence[str], records: Iterable[Sequence[Value]]
-    ) -> int:
-        """Load records in bulk; gives their number."""
-        status = await self._connection.copy_records_to_table(
-            table, columns=list(columns), records=records, timeout=self._timeout_s
-        )
-        return _count(status)
-
-    def _bound(
-        self, name: str, values: dict[str, Value]
-    ) -> tuple[str, list[Value]]:
-        query = self._query(name)
-        return query.sql, query.arguments(values)
-
-
-async def _fetch_value(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
-    return await connection.fetchval(sql, *arguments)
-
-
-async def _fetch_row(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
-    return await connection.fetchrow(sql, *arguments)
-
-
-async def _fetch_rows(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
-    return await connection.fetch(sql, *arguments)
-
-
-async def _execute(connection: Connection, sql: str, arguments: list[Value]) -> Any:  # noqa: ANN401
-    return await connection.execute(sql, *arguments)
-
-
-def _count(status: str) -> int:
-    """The number at the end of a command tag such as `UPDATE 3`."""
-    last = status.rsplit(" ", 1)[-1]
-    return int(last) if last.isdigit() else 0

@@ -1,7 +1,7 @@
 """What a failed database call means, when to try again, and when not even to try.
 
-The limits are section 3 of the reliability budget: a request's database part ends within
-one deadline, tries included; while the database is known to be down nobody waits for it.
+The limits are a budget: the database part of a request ends within one deadline, tries
+included; while the database is known to be down nobody waits for it.
 """
 
 import asyncio
@@ -56,7 +56,9 @@ _BY_CLASS: dict[str, type[errors.McpsError]] = {
     "54": errors.InvalidInput,
 }
 _NOTHING_RAN = frozenset({"57P03", "53300", "40001", "40P01"})
-_LOST = frozenset({"InternalClientError", "InterfaceError", "ConnectionDoesNotExistError"})
+_LOST = frozenset(
+    {"InternalClientError", "InterfaceError", "ConnectionDoesNotExistError"}
+)
 
 
 def translate(error: BaseException) -> errors.McpsError:
@@ -68,7 +70,7 @@ def translate(error: BaseException) -> errors.McpsError:
         return error
     state = getattr(error, "sqlstate", None) or ""
     metrics.QUERY_ERRORS.labels(state[:2] or "none").inc()
-    kind = _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or _by_type(error)
+    kind = _kind(error)
     if kind is errors.McpsError:
         log.error("unexpected database error", error=repr(error))
         return errors.McpsError("the database call failed")
@@ -84,15 +86,15 @@ def proves_nothing_ran(error: BaseException) -> bool:
     return state in _NOTHING_RAN or isinstance(error, ConnectionRefusedError)
 
 
-def is_transient(error: errors.McpsError) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether another try within the same request may succeed."""
-    return isinstance(error, errors.DatabaseDown) or type(error) is errors.Unavailable
+    return _kind(error) in {errors.DatabaseDown, errors.Unavailable}
 
 
 class Breaker:
     """Knows whether the database is down, and asks it again at a bounded rate."""
 
-    def __init__(self, probe: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
         self._probe = probe
         self._task: asyncio.Task[None] | None = None
         self._next_probe_at = 0.0
@@ -103,7 +105,7 @@ class Breaker:
         return self._task is not None
 
     def check(self) -> None:
-        """Raise DatabaseDown, with the time of the next probe, while it is known down."""
+        """Raise DatabaseDown, with the time of the next probe, while known down."""
         if self._task is None:
             return
         wait_s = self._next_probe_at - time.monotonic()
@@ -126,7 +128,7 @@ class Breaker:
         began_at = time.monotonic()
         tries = 0
         while True:
-            wait_s = FAST_PROBE_S
+            wait_s = FAST_PROBE_S if tries else FIRST_WAIT_S
             if tries > FAST_PROBES:
                 wait_s = min(SLOWEST_PROBE_S, FAST_PROBE_S * 2 ** (tries - FAST_PROBES))
             self._next_probe_at = time.monotonic() + wait_s
@@ -134,7 +136,7 @@ class Breaker:
             tries += 1
             try:
                 await self._probe()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is still down
+            except Exception as error:  # noqa: BLE001 - it is still down
                 log.debug("database still down", error=_short(error))
                 continue
             break
@@ -143,11 +145,11 @@ class Breaker:
         self._task = None
 
 
-async def again(call: Callable[[], Awaitable[T]], first: errors.McpsError) -> T:
-    """Try `call` a few times more after a first failure; the caller holds the deadline."""
+async def again(call: Callable[[], Awaitable[T]], first: Exception) -> T:
+    """Try `call` a few times more after a failure; the caller holds the deadline."""
     await asyncio.sleep(FIRST_WAIT_S)
     async for attempt in stamina.retry_context(
-        on=is_repeatable,
+        on=is_transient,
         attempts=TRIES - 1,
         wait_initial=FIRST_WAIT_S,
         wait_max=LONGEST_WAIT_S,
@@ -159,9 +161,11 @@ async def again(call: Callable[[], Awaitable[T]], first: errors.McpsError) -> T:
     raise first
 
 
-def is_repeatable(error: Exception) -> bool:
-    """For stamina: whether this failure is worth a repetition."""
-    return isinstance(error, errors.McpsError) and is_transient(error)
+def _kind(error: BaseException) -> type[errors.McpsError]:
+    if isinstance(error, errors.McpsError):
+        return type(error)
+    state = getattr(error, "sqlstate", None) or ""
+    return _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or _by_type(error)
 
 
 def _by_type(error: BaseException) -> type[errors.McpsError]:

@@ -1,12 +1,12 @@
 """Answers as bytes: what the database wrote goes out as it is."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from litestar.response.base import ASGIResponse
-from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
 
@@ -36,17 +36,24 @@ class Answer(ASGIResponse):
             self.raw_headers.append((b"content-type", media))
             self.raw_headers.append((b"content-length", length))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def to_asgi_response(self, *_: object, **_options: object) -> "Answer":
+        """For Litestar, which asks this of the answer to an exception."""
+        return self
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it, as every ASGI application does."""
+        await self.send_with(send)
+
+    async def send_with(self, send: Callable[[Any], Awaitable[None]]) -> None:
         """Send it."""
-        start: HTTPResponseStartEvent = {
-            "type": "http.response.start",
-            "status": self.status_code,
-            "headers": self.raw_headers,
-        }
-        await send(start)
         await send(
-            {"type": "http.response.body", "body": self.body, "more_body": False}
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
         )
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def json_text(text: str, *, headers: Iterable[Header] = ()) -> Answer:

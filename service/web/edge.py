@@ -7,9 +7,8 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
-
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from service import errors, logs, metrics
 from service.settings import Settings
@@ -27,21 +26,28 @@ _FIXED_HEADERS = [
     ),
 ]
 _PREFLIGHT_HEADERS = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
-        b"Authorization, Content-Type, If-Match, If-None-Match, X-API-Key, X-Request-Id",
+        b"Authorization, Content-Type, If-Match, If-None-Match, X-API-Key",
     ),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),
 ]
 UNMATCHED = "unmatched"
 
+# Litestar types every event by itself; one pass over all of them needs them loose.
+Message = dict[str, Any]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
+
 
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: Application, settings: Settings) -> None:
         self._app = app
         self._settings = settings
         self._in_flight = 0
@@ -75,10 +81,10 @@ class Edge:
             await exchange.fail(errors.DeadlineExceeded())
         except errors.McpsError as error:
             await exchange.fail(error)
-        except Exception as error:  # noqa: BLE001 - the last line of defence
+        except Exception as error:
             if exchange.status:
                 raise
-            await unexpected(error)(scope, exchange.receive, exchange.send)
+            await unexpected(error).send_with(exchange.send)
 
     def _admit(self, exchange: "Exchange") -> None:
         scope = exchange.scope
@@ -128,20 +134,21 @@ class Exchange:
     )
 
     def __init__(
-        self, scope: HTTPScope, receive: Receive, send: Send, max_body_bytes: int
+        self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int
     ) -> None:
-        self.scope = scope
+        self._is_head = scope["method"] == "HEAD"
+        # A copy: the server looks at its own scope to know what HEAD has to leave out.
+        self.scope = {**scope, "method": "GET"} if self._is_head else scope
         self._receive = receive
         self._send = send
         self._room = max_body_bytes
         self.status = 0
         self.began_at = time.perf_counter()
         self.method = _known_method(scope["method"])
-        self._is_head = scope["method"] == "HEAD"
-        if self._is_head:
-            scope["method"] = "GET"  # type: ignore[typeddict-item]
         given = self.header(b"x-request-id")
-        self.request_id = given if _REQUEST_ID.match(given) else os.urandom(8).hex().encode()
+        self.request_id = (
+            given if _REQUEST_ID.match(given) else os.urandom(8).hex().encode()
+        )
 
     def header(self, name: bytes) -> bytes:
         """The first header of that name, or nothing."""
@@ -149,7 +156,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body, as long as there is room for it."""
-        message = await self._receive()
+        message: Message = await self._receive()
         if message["type"] == "http.request":
             self._room -= len(message.get("body", b""))
             if self._room < 0:
@@ -178,15 +185,13 @@ class Exchange:
                 "headers": [*_PREFLIGHT_HEADERS],
             }
         )
-        await self.send(
-            {"type": "http.response.body", "body": b"", "more_body": False}
-        )
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def fail(self, error: errors.McpsError) -> None:
         """Answer with an error, unless an answer has begun already."""
         if self.status:
             return
-        await problem(error)(self.scope, self._receive, self.send)
+        await problem(error).send_with(self.send)
 
 
 def _known_method(method: str) -> str:

@@ -6,7 +6,7 @@ clients then believe in a filter that was never applied.
 
 import re
 from functools import cache, lru_cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -29,7 +29,7 @@ def read_query(raw: bytes, kind: type[Query]) -> Query:
     holds a NUL.
     """
     if len(raw) <= CACHED_BYTES:
-        return _read_cached(raw, kind)
+        return cast("Query", _read_cached(raw, kind))
     if len(raw) > MAX_QUERY_BYTES:
         raise InvalidInput.at("query", f"longer than {MAX_QUERY_BYTES} bytes")
     return _read(raw, kind)

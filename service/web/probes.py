@@ -5,10 +5,15 @@ from importlib.metadata import version
 from typing import Any
 
 from litestar import Request, get
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.models import DatabaseHealth, Liveness, Readiness
+from service.models import DatabaseHealth, Liveness, Readiness, ReadyStatus
 from service.web.answers import Answer, json_value
 from service.web.parameters import read_query
 from service.web.spec import NoQuery, spec
@@ -17,7 +22,12 @@ VERSION = version("mcps")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
-@get("/health", opt=spec(summary="Whether the process runs", answer=Liveness, role="open", tag="probes"))
+@get(
+    "/health",
+    opt=spec(
+        summary="Whether the process runs", answer=Liveness, role="open", tag="probes"
+    ),
+)
 async def health(request: Request[Any, Any, Any]) -> Answer:
     """Liveness: never touches the database, so that its faults restart no pod."""
     read_query(request.scope["query_string"], NoQuery)
@@ -41,7 +51,9 @@ async def health_db(request: Request[Any, Any, Any]) -> Answer:
     found = await state.store.health()
     pool = state.store.pool()
     is_ready = found.healthy and not state.draining
-    status = "healthy" if is_ready else "draining" if state.draining else "unhealthy"
+    status: ReadyStatus = "draining" if state.draining else "unhealthy"
+    if is_ready:
+        status = "healthy"
     readiness = Readiness(
         status=status,
         timestamp=datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -64,7 +76,12 @@ async def health_db(request: Request[Any, Any, Any]) -> Answer:
     return json_value(readiness, status=200 if is_ready else 503, headers=headers)
 
 
-@get("/metrics", opt=spec(summary="Prometheus metrics", role="open", tag="probes", media="text/plain"))
+@get(
+    "/metrics",
+    opt=spec(
+        summary="Prometheus metrics", role="open", tag="probes", media="text/plain"
+    ),
+)
 async def metrics_text(request: Request[Any, Any, Any]) -> Answer:
     """Prometheus text of all workers together."""
     read_query(request.scope["query_string"], NoQuery)

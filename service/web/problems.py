@@ -1,4 +1,4 @@
-"""The one place where an error becomes a status: RFC 9457, plus `error` for old clients."""
+"""Where an error becomes a status: RFC 9457, plus `error` for older clients."""
 
 import http
 from typing import Any
@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException
 
 from service import errors, metrics
+from service.errors import Problem
 from service.web.answers import PROBLEM, Answer, Header
 
 log = structlog.get_logger("web")
@@ -57,7 +58,7 @@ class ProblemDocument(msgspec.Struct, omit_defaults=True):
     detail: str
     code: str
     error: str
-    errors: tuple[errors.Problem, ...] = ()
+    errors: tuple[Problem, ...] = ()
     existing: str = ""
 
 
