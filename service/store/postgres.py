@@ -42,7 +42,7 @@ STREAM_ROWS = 500
 Fetch = Callable[..., Awaitable[Any]]
 
 
-class Connection(asyncpg.Connection[asyncpg.Record]):
+class Connection(asyncpg.Connection):
     """A connection that knows how old it is and how long it sat idle."""
 
     expires_at = 0.0
