@@ -6,6 +6,7 @@ An exhausted pool must not take every pod out of service, so the pool has no par
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from service.resources import resource
 from service.store.base import Health, Row
@@ -13,15 +14,23 @@ from service.store.base import Health, Row
 SHARED_FOR_S = 1.0
 LIMIT_S = 0.9
 
-Ask = Callable[[], Awaitable[Row]]
+
+class Session(Protocol):
+    """A connection that is there for the probe alone."""
+
+    async def ask(self) -> Row:
+        """The newest applied migration, as `schema_version`."""
+
+    def cut(self) -> None:
+        """Close it without a word."""
 
 
 class Probe:
     """Asks whether the database answers and has the schema that this release needs."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Ask]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Session]]) -> None:
         self._connect = connect
-        self._ask: Ask | None = None
+        self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._last: Health | None = None
         self._asked_at = 0.0
@@ -40,16 +49,18 @@ class Probe:
         """One question to the database within the limit; raises what went wrong."""
         async with asyncio.timeout(LIMIT_S):
             try:
-                if self._ask is None:
-                    self._ask = await self._connect()
-                return await self._ask()
+                if self._session is None:
+                    self._session = await self._connect()
+                return await self._session.ask()
             except BaseException:
-                self._ask = None
+                self.close()
                 raise
 
-    async def close(self) -> None:
-        """Forget the connection; the server sees it close with the process."""
-        self._ask = None
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._session is not None:
+            self._session.cut()
+            self._session = None
 
     async def _look(self) -> Health:
         began_at = time.perf_counter()

@@ -10,7 +10,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import structlog
@@ -34,6 +34,7 @@ log = structlog.get_logger("store")
 
 PING_AFTER_S = 1.0
 PING_TIMEOUT_S = 0.5
+PROBE_TIMEOUT_S = 0.8
 REAP_EVERY_S = 1.0
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 5000
@@ -54,9 +55,9 @@ class Connection(asyncpg.Connection):
         self.expires_at = now + lifetime_s * (1 - random.random() / 10)  # noqa: S311
         self.used_at = now
 
-    def rest(self) -> None:
-        """Note that it goes back to the pool."""
-        self.used_at = time.monotonic()
+    def itself(self) -> "Connection":
+        """This connection, without the proxy that the pool puts around it."""
+        return self
 
 
 async def _keep(_connection: object) -> None:
@@ -132,7 +133,7 @@ class PostgresStore:
         if self._reaper is not None:
             self._reaper.cancel()
         await self._breaker.close()
-        await self._probe.close()
+        self._probe.close()
         try:
             await asyncio.wait_for(self._pool.close(), 1.0)
         except TimeoutError:
@@ -273,10 +274,12 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         connection = await self._acquire()
+        # The pool takes a lost connection out of its proxy, so the proxy is not asked.
+        own: Connection = connection.itself()
         try:
             yield connection
         finally:
-            connection.rest()
+            own.used_at = time.monotonic()
             await self._pool.release(connection)
 
     async def _acquire(self) -> Any:  # noqa: ANN401 - asyncpg's proxy is untyped
@@ -286,9 +289,10 @@ class PostgresStore:
         try:
             while True:
                 connection = await self._checkout(deadline - time.monotonic())
-                if await self._is_fit(connection):
+                own: Connection = connection.itself()
+                if await self._is_fit(own):
                     break
-                connection.terminate()
+                own.terminate()
                 await self._pool.release(connection)
         finally:
             self._waiting -= 1
@@ -303,7 +307,7 @@ class PostgresStore:
                 raise errors.PoolExhausted from error
             raise
 
-    async def _is_fit(self, connection: Any) -> bool:  # noqa: ANN401
+    async def _is_fit(self, connection: Connection) -> bool:
         now = time.monotonic()
         if connection.expires_at <= now:
             return False
@@ -368,18 +372,25 @@ class PostgresStore:
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
         }
 
-    async def _connect_probe(self) -> Callable[[], Awaitable[Row]]:
+    async def _connect_probe(self) -> "ProbeSession":
         connection = await asyncpg.connect(
-            self._dsn, timeout=0.8, command_timeout=0.8, server_settings={"jit": "off"}
+            self._dsn, timeout=PROBE_TIMEOUT_S, command_timeout=PROBE_TIMEOUT_S
         )
-        sql = self._queries["session_health"].sql
+        return ProbeSession(connection, self._queries["session_health"].sql)
 
-        async def ask() -> Any:  # noqa: ANN401
-            try:
-                row = await connection.fetchrow(sql)
-            except BaseException:
-                connection.terminate()
-                raise
-            return row
 
-        return ask
+class ProbeSession:
+    """The connection of the readiness probe."""
+
+    def __init__(self, connection: asyncpg.Connection, sql: str) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    async def ask(self) -> Row:
+        """The newest applied migration, as `schema_version`."""
+        row: Any = await self._connection.fetchrow(self._sql)
+        return cast("Row", row)
+
+    def cut(self) -> None:
+        """Close it without a word."""
+        self._connection.terminate()

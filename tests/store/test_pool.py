@@ -1,0 +1,233 @@
+"""Each DB_* setting does what env.sample says, shown on a real server."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service import errors, metrics
+from service.settings import read_settings
+from service.store.postgres import PostgresStore
+from service.store.queries import Query
+from tests.conftest import execute
+
+LIMIT_S = 5.0
+BACKEND = Query(
+    name="test_backend",
+    sql="select pg_backend_pid() as pid",
+    parameters=(),
+    is_write=False,
+    needs_vector=False,
+)
+SLEEP = Query(
+    name="test_sleep",
+    sql="select pg_sleep($1::double precision)::text",
+    parameters=("seconds",),
+    is_write=False,
+    needs_vector=False,
+)
+
+
+@asynccontextmanager
+async def opened(url: str, **variables: str) -> AsyncIterator[PostgresStore]:
+    store = PostgresStore(read_settings({"DATABASE_URL": url, **variables}), url)
+    for query in (BACKEND, SLEEP):
+        store._queries[query.name] = query
+        store._timers[query.name] = metrics.QUERY_SECONDS.labels(query.name)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    limit_at = time.monotonic() + LIMIT_S
+    while time.monotonic() < limit_at:
+        answer = condition()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("the state did not come within the limit")
+
+
+@asynccontextmanager
+async def held(store: PostgresStore, count: int) -> AsyncIterator[None]:
+    """Keep `count` connections busy in transactions."""
+    async with AsyncExitStack() as stack:
+        for _ in range(count):
+            await stack.enter_async_context(store.transaction())
+        yield
+
+
+async def backend_of(store: PostgresStore) -> int:
+    row = await store.row("test_backend")
+    assert row is not None
+    return int(row["pid"])
+
+
+async def test_size_plus_overflow_is_the_most_that_exist(database_url: str) -> None:
+    async with (
+        opened(database_url, DB_POOL_SIZE="2", DB_MAX_OVERFLOW="1") as store,
+        held(store, 3),
+    ):
+        began_at = time.monotonic()
+        with pytest.raises(errors.PoolExhausted) as caught:
+            await store.value("session_ping")
+        assert 0.85 <= time.monotonic() - began_at <= 1.6
+        assert caught.value.retry_after_s == 1
+        assert store.pool().checked_out == 3
+        assert store.pool().overflow == 1
+
+
+async def test_a_freed_connection_serves_the_one_who_waits(database_url: str) -> None:
+    async with opened(database_url, DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0") as store:
+        async with held(store, 1):
+            waiting = asyncio.create_task(store.value("session_ping"))
+            await until(lambda: store.pool().waiting == 1)
+        assert await waiting == 1
+
+
+async def test_pool_timeout_is_how_long_a_request_waits(database_url: str) -> None:
+    async with (
+        opened(
+            database_url,
+            DB_POOL_SIZE="1",
+            DB_MAX_OVERFLOW="0",
+            DB_POOL_TIMEOUT="0.2",
+        ) as store,
+        held(store, 1),
+    ):
+        began_at = time.monotonic()
+        with pytest.raises(errors.PoolExhausted):
+            await store.value("session_ping")
+        assert 0.15 <= time.monotonic() - began_at <= 0.7
+
+
+async def test_overflow_closes_when_idle_and_the_base_stays(database_url: str) -> None:
+    async with opened(database_url, DB_POOL_SIZE="2", DB_MAX_OVERFLOW="3") as store:
+        async with held(store, 5):
+            assert store.pool().overflow == 3
+        await until(lambda: store.pool().overflow == 0)
+        assert store.pool().checked_in == 2
+
+
+async def test_recycling_replaces_a_connection_that_is_too_old(
+    database_url: str,
+) -> None:
+    async with opened(database_url, DB_POOL_RECYCLE="1") as store:
+        first = await backend_of(store)
+        assert await backend_of(store) == first
+
+        async def is_replaced() -> bool:
+            return await backend_of(store) != first
+
+        await until(is_replaced)
+
+
+async def test_pre_ping_hides_a_connection_that_died_idle(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.postgres.PING_AFTER_S", 0.0)
+    async with opened(database_url, DB_POOL_PRE_PING="true") as store:
+        pid = await backend_of(store)
+        await execute("postgres", f"select pg_terminate_backend({pid})")
+        async with store.transaction() as work:
+            assert await work.value("session_ping") == 1
+
+
+async def test_without_pre_ping_a_dead_connection_shows(database_url: str) -> None:
+    async with opened(database_url, DB_POOL_PRE_PING="false") as store:
+        pid = await backend_of(store)
+        await execute("postgres", f"select pg_terminate_backend({pid})")
+        connection = await asyncpg.connect(database_url)
+        try:
+            sql = "select count(*) from pg_stat_activity where pid = $1"
+
+            async def is_gone() -> bool:
+                return int(await connection.fetchval(sql, pid)) == 0
+
+            await until(is_gone)
+        finally:
+            await connection.close()
+        # Nothing sees the end of the stream before the next use: one try fails.
+        assert await store.value("session_ping") == 1
+
+
+async def test_echo_logs_each_statement_with_its_time(database_url: str) -> None:
+    async with opened(database_url, DB_ECHO="true") as store:
+        with capture_logs() as lines:
+            await store.value("extension_exists", name="a_secret_value")
+    (line,) = [line for line in lines if line["event"] == "query"]
+    assert line["query"] == "extension_exists"
+    assert line["ms"] >= 0
+    assert "a_secret_value" not in str(lines)
+
+
+async def test_a_slow_statement_is_cancelled_by_the_server(database_url: str) -> None:
+    async with opened(database_url, DB_STATEMENT_TIMEOUT="0.3") as store:
+        began_at = time.monotonic()
+        with pytest.raises(errors.DeadlineExceeded):
+            async with store.transaction() as work:
+                await work.value("test_sleep", seconds=5.0)
+        assert time.monotonic() - began_at < 1.0
+        assert await store.value("session_ping") == 1
+
+
+async def test_the_service_starts_while_the_database_is_away() -> None:
+    nobody = "postgresql://mcps@127.0.0.1:9/mcps"
+    async with opened(nobody) as store:
+        health = await store.health()
+        assert not health.healthy
+        with pytest.raises(errors.DatabaseDown):
+            await store.value("session_ping")
+        began_at = time.monotonic()
+        with pytest.raises(errors.DatabaseDown):
+            await store.value("session_ping")
+        assert time.monotonic() - began_at < 0.05
+
+
+async def test_a_missing_database_is_a_wrong_setting(database_url: str) -> None:
+    wrong = database_url.rsplit("/", 1)[0] + "/no_such_database"
+    with pytest.raises(errors.InvalidSettings, match="no_such_database"):
+        async with opened(wrong):
+            pass
+
+
+async def test_killing_every_connection_again_and_again_loses_no_slot(
+    database_url: str,
+) -> None:
+    """asyncpg before 0.32 lost its whole pool this way."""
+    name = database_url.rsplit("/", 1)[1]
+    kill = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        f" where datname = '{name}' and application_name = 'mcps'"
+    )
+    answered = failed = 0
+    async with opened(database_url, DB_POOL_SIZE="5", DB_MAX_OVERFLOW="0") as store:
+        stop = asyncio.Event()
+
+        async def read() -> None:
+            nonlocal answered, failed
+            while not stop.is_set():
+                try:
+                    await store.value("session_ping")
+                    answered += 1
+                except errors.DatabaseDown:
+                    failed += 1
+                    await asyncio.sleep(0.01)
+
+        readers = [asyncio.create_task(read()) for _ in range(20)]
+        for _ in range(10):
+            await execute("postgres", kill)
+            await asyncio.sleep(0.15)
+        stop.set()
+        await asyncio.gather(*readers)
+        async with held(store, 5):
+            assert store.pool().checked_out == 5
+    assert answered > 100
+    assert failed <= answered * 0.01
