@@ -6,8 +6,12 @@ from types import FrameType
 
 import click
 
+from service.cli.database import check, migrate
 from service.cli.serve import dev, serve
 from service.errors import McpsError
+
+INTERRUPTED = 130
+TERMINATED = 143
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +20,7 @@ def commands() -> None:
     """MCPS: a self-hosted catalog of MCP servers."""
 
 
-for command in (dev, serve):
+for command in (dev, serve, migrate, check):
     commands.add_command(command)
 
 
@@ -25,18 +29,22 @@ def main() -> None:
     # As an exception, so that an embedded server is stopped on the way out.
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        commands.main(standalone_mode=False)
+        sys.exit(commands.main(standalone_mode=False))
     except McpsError as error:
-        click.echo(f"mcps: {error.message}", err=True)
-        for problem in error.problems:
-            click.echo(f"  {problem.location}: {problem.message}", err=True)
+        _complain(error)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
 
 
+def _complain(error: McpsError) -> None:
+    click.echo(f"mcps: {error.message}", err=True)
+    for problem in error.problems:
+        click.echo(f"  {problem.location}: {problem.message}", err=True)
+
+
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(143)
+    sys.exit(TERMINATED)

@@ -8,7 +8,6 @@ from service import settings as configuration
 from service.cli import server
 from service.cli.run import open_store, run_async, say
 from service.errors import InvalidSettings
-from service.sample import load_sample
 from service.settings import DEVELOPMENT_KEY, Settings, read_settings
 from service.store.base import Store
 from service.store.locate import Located, located, shown
@@ -46,7 +45,7 @@ def dev(host: str | None, port: Number, workers: Number) -> None:
     with located(settings, say) as found:
         say(f"Database  {shown(found)}")
         apply(found.url, say=say)
-        run_async(_fill(settings, found))
+        run_async(_look(settings, found))
         base = f"http://{settings.api_host}:{settings.api_port}{settings.root_path}"
         say(f"Catalog   {base}/servers")
         say(f"Health    {base}/health/db")
@@ -55,10 +54,9 @@ def dev(host: str | None, port: Number, workers: Number) -> None:
         _serve(settings, found)
 
 
-async def _fill(settings: Settings, found: Located) -> None:
+async def _look(settings: Settings, found: Located) -> None:
     async def work(store: Store) -> None:
-        if loaded := await load_sample(store):
-            say(f"Sample    {loaded} servers, because the catalog was empty")
+        await store.health()
 
     await open_store(settings, found, work)
 
