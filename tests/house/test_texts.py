@@ -33,7 +33,7 @@ _HOSTS = [
     _host("quay", "io"),
 ]
 HOST = re.compile(
-    r"(?<![\w-])(?:[\w-]+\.)*(?:" + "|".join(_HOSTS) + r")(?![\w-])", re.I
+    r"(?<![\w-])(?:[\w-]+\.)*(?:" + "|".join(_HOSTS) + r")(?![\w-])", re.IGNORECASE
 )
 INDEX = re.compile(r"--?(?:extra-)?index-" + r"url|PIP_(?:EXTRA_)?INDEX" + r"_URL")
 MACHINE = re.compile(

@@ -1,0 +1,127 @@
+"""The Kubernetes manifests: probes, shutdown, secrets, and that they fit each other."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import read_settings
+from tests.house.tree import ROOT
+from tests.ops.operations import SETTINGS, containerfile, manifests, wrong_command
+
+FOLDER = ROOT / "ops/kubernetes"
+
+
+def pod(name: str) -> Any:
+    """The pod template of a manifest."""
+    return manifests(name)[0]["spec"]["template"]
+
+
+def container(name: str) -> Any:
+    """The only container of a manifest."""
+    (found,) = pod(name)["spec"]["containers"]
+    return found
+
+
+def given() -> dict[str, str]:
+    """The variables that the deployment sets."""
+    return {
+        entry["name"]: entry["value"] for entry in container("deployment.yaml")["env"]
+    }
+
+
+def test_liveness_never_asks_the_database_and_readiness_does() -> None:
+    api = container("deployment.yaml")
+    paths = {
+        probe: api[probe]["httpGet"]["path"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    assert paths == {
+        "startupProbe": "/health",
+        "livenessProbe": "/health",
+        "readinessProbe": "/health/db",
+    }
+    # /health/db answers within one second, always.
+    assert api["readinessProbe"]["timeoutSeconds"] > 1
+
+
+def test_running_requests_end_before_the_pod_is_killed() -> None:
+    settings = read_settings(given())
+    grace_s = pod("deployment.yaml")["spec"]["terminationGracePeriodSeconds"]
+    assert grace_s == 30
+    assert settings.shutdown_delay + settings.shutdown_timeout + 5 < grace_s
+
+
+def test_a_pod_answers_until_the_endpoints_know_that_it_leaves() -> None:
+    probe = container("deployment.yaml")["readinessProbe"]
+    noticed_s = probe["periodSeconds"] * probe["failureThreshold"]
+    assert read_settings(given()).shutdown_delay > noticed_s
+
+
+def test_every_variable_and_every_secret_is_a_setting() -> None:
+    (secret,) = manifests("secret.example.yaml")
+    assert set(given()) <= SETTINGS
+    assert set(secret["stringData"]) <= SETTINGS
+    for name in ("deployment.yaml", "migrate.yaml"):
+        sources = container(name)["envFrom"]
+        assert sources == [{"secretRef": {"name": secret["metadata"]["name"]}}]
+
+
+def test_no_manifest_holds_a_secret() -> None:
+    (secret,) = manifests("secret.example.yaml")
+    values = secret["stringData"].values()
+    assert [value for value in values if "CHANGE-ME" not in value] == []
+    kustomization = manifests("kustomization.yaml")[0]
+    assert "secret.example.yaml" not in kustomization["resources"]
+
+
+def test_the_commands_exist() -> None:
+    assert wrong_command(container("deployment.yaml")["args"]) == ""
+    assert wrong_command(container("migrate.yaml")["args"]) == ""
+
+
+def test_job_and_deployment_run_the_same_image() -> None:
+    images = {container(name)["image"] for name in ("deployment.yaml", "migrate.yaml")}
+    assert len(images) == 1
+
+
+def test_the_service_and_the_scrape_reach_the_port_of_the_image() -> None:
+    exposed = [words for name, words in containerfile() if name == "EXPOSE"]
+    (port,) = container("deployment.yaml")["ports"]
+    annotations = pod("deployment.yaml")["metadata"]["annotations"]
+    (service,) = manifests("service.yaml")
+    assert [str(port["containerPort"])] == exposed
+    assert annotations["prometheus.io/port"] == exposed[0]
+    assert annotations["prometheus.io/path"] == "/metrics"
+    assert service["spec"]["ports"][0]["targetPort"] == port["name"]
+
+
+@pytest.mark.parametrize("name", ["deployment.yaml", "service.yaml", "disruption.yaml"])
+def test_every_selector_fits_the_pods_and_not_those_of_the_job(name: str) -> None:
+    selector = manifests(name)[0]["spec"]["selector"]
+    wanted = selector.get("matchLabels", selector)
+    assert wanted.items() <= pod("deployment.yaml")["metadata"]["labels"].items()
+    assert not wanted.items() <= pod("migrate.yaml")["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("name", ["deployment.yaml", "migrate.yaml"])
+def test_the_containers_run_without_rights(name: str) -> None:
+    assert pod(name)["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def test_the_kustomization_names_files_that_are_there() -> None:
+    named = manifests("kustomization.yaml")[0]["resources"]
+    assert [name for name in named if not (FOLDER / name).is_file()] == []
+
+
+def test_every_manifest_is_yaml_with_a_kind_and_a_name() -> None:
+    for path in FOLDER.glob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            assert document["kind"]
+            is_named = "name" in document.get("metadata", {})
+            assert is_named or document["kind"] == "Kustomization"
