@@ -89,4 +89,34 @@ create index server_by_health_score on server (health_score, id);
 create index server_by_updated_at on server (updated_at, id);
 create index server_by_last_indexed_at on server (last_indexed_at);
 
+-- The words of both lists together: a filter on either finds its candidates here.
+create index server_by_label on server
+  using gin ((keywords || categories) jsonb_path_ops)
+  with (fastupdate = off);
+
+-- Whether a server passes the filters of a list; null filters nothing. `case` keeps the
+-- planner from multiplying guesses about filters that are mostly not there: it would then
+-- sort the whole table instead of walking an index.
+create function server_fits(
+  s server,
+  host_type text,
+  risk_level text,
+  verified_only boolean,
+  category text,
+  keyword text,
+  min_stars bigint,
+  updated_since timestamptz
+) returns boolean
+  language sql immutable parallel safe
+  return case
+    when s.host_type <> server_fits.host_type then false
+    when s.risk_level <> server_fits.risk_level then false
+    when verified_only and not s.verified_source then false
+    when not s.categories ? category then false
+    when not s.keywords ? keyword then false
+    when s.stars < min_stars then false
+    when s.updated_at <= updated_since then false
+    else true
+  end;
+
 call migration_put('0002.server');

@@ -1,4 +1,5 @@
 call migration_delete('0003.children');
+drop view server_detail;
 drop table contributor cascade;
 drop table release cascade;
 drop table dependency cascade;
