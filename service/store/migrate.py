@@ -30,7 +30,7 @@ from service.resources import resource
 from service.settings import masked_url, plain_url
 from service.store.address import libpq_url
 from service.store.base import Value
-from service.store.queries import load_queries
+from service.store.queries import read_queries
 from service.store.refusals import login_failure, migration_failure, read_only
 
 WAIT_LIMIT_S = 60.0
@@ -115,7 +115,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
         address = DatabaseURI(
             "postgresql", None, None, None, None, database, parameters
         )
-        self._named = load_queries("postgresql")
+        file = resource("queries") / "migration.sql"
+        self._named = {q.name: q for q in read_queries(file, "postgresql")}
         super().__init__(address, default_migration_table)
         self.run("migration_session")
 

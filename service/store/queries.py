@@ -52,7 +52,7 @@ def load_queries(dialect: Dialect) -> dict[str, Query]:
         folder = folder / "sqlite"
     found: dict[str, Query] = {}
     for path in sorted(folder.glob("*.sql")):
-        for query in _read(path, dialect):
+        for query in read_queries(path, dialect):
             if query.name in found:
                 message = f"{path.name}: query {query.name} exists already"
                 raise McpsError(message)
@@ -60,7 +60,11 @@ def load_queries(dialect: Dialect) -> dict[str, Query]:
     return found
 
 
-def _read(path: Path, dialect: Dialect) -> Iterable[Query]:
+def read_queries(path: Path, dialect: Dialect) -> Iterable[Query]:
+    """The queries of one file.
+
+    Raises McpsError when a name occurs twice.
+    """
     text = path.read_text(encoding="utf-8")
     names = _NAME.findall(text)
     adapter = AsyncPGAdapter() if dialect == "postgresql" else SQLite3Adapter()
