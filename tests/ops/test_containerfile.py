@@ -3,10 +3,17 @@
 import fnmatch
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
+from pathlib import Path
 
 import pytest
 
+from service.store.health import schema_needed
+from service.store.queries import load_queries
 from tests.house.tree import ROOT
 from tests.ops.operations import (
     NOT_OURS,
@@ -74,6 +81,49 @@ def test_the_wheel_finds_everything_it_is_made_of() -> None:
         "pyproject.toml",
     ]
     assert set(needed) <= set(copied())
+
+
+def test_the_wheel_made_of_what_is_copied_holds_sql_and_settings(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "source"
+    for path in copied():
+        target = source / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / path).is_dir():
+            shutil.copytree(ROOT / path, target)
+        else:
+            shutil.copy(ROOT / path, target)
+    build = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
+    run(build, cwd=source)
+    (wheel,) = tmp_path.glob("mcps-*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    code = (
+        "from service.resources import resource as r\n"
+        "from service.store.queries import load_queries\n"
+        "from service.store.health import schema_needed\n"
+        "print(r('env.sample'), len(load_queries('postgresql')), schema_needed())"
+    )
+    answer = run(["-c", code], cwd=installed).split()
+    assert answer[0] == str(installed / "service" / "env.sample")
+    assert int(answer[1]) == len(load_queries("postgresql"))
+    assert answer[2] == schema_needed()
+
+
+def run(arguments: list[str], cwd: Path) -> str:
+    """What Python answers when it runs in a folder."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_every_dependency_is_installed_from_a_lock_with_hashes() -> None:
