@@ -1,0 +1,56 @@
+"""The made-up catalog in a database, by COPY."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import asyncpg
+
+from ops.benchmarks.catalog import Catalog, Size
+from ops.benchmarks.records import Record, tables
+
+_FILE = Path(__file__).with_name("bench.sql")
+
+
+@cache
+def statements() -> dict[str, str]:
+    """The statements of `bench.sql` by name."""
+    loaded: Any = aiosql.from_path(_FILE, "asyncpg", mandatory_parameters=False)
+    return {
+        name: getattr(loaded, name).sql.strip().removesuffix(";")
+        for name in loaded.available_queries
+        if not name.endswith("_cursor")
+    }
+
+
+def load_catalog(url: str, size: Size) -> None:
+    """Fill a migrated, empty database, and leave it ready to be measured."""
+    asyncio.run(_load(url, Catalog(size)))
+
+
+async def _load(url: str, catalog: Catalog) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            for table, records in tables(catalog):
+                await _copy(connection, table, records)
+            await connection.execute(statements()["sequence_follow"])
+        await connection.execute(statements()["tables_analyze"])
+        await connection.execute(statements()["pages_write"])
+    finally:
+        await connection.close()
+
+
+async def _copy(connection: Any, table: str, records: Iterator[Record]) -> None:  # noqa: ANN401
+    first = next(records, None)
+    if first is None:
+        return
+    await connection.copy_records_to_table(
+        table,
+        columns=list(first),
+        records=(tuple(record.values()) for record in chain([first], records)),
+    )
