@@ -83,7 +83,7 @@ def test_the_wheel_finds_everything_it_is_made_of() -> None:
     assert set(needed) <= set(copied())
 
 
-def test_the_wheel_made_of_what_is_copied_holds_sql_and_settings(
+def test_the_wheel_made_of_what_is_copied_holds_the_sql(
     tmp_path: Path,
 ) -> None:
     source = tmp_path / "source"
@@ -104,10 +104,10 @@ def test_the_wheel_made_of_what_is_copied_holds_sql_and_settings(
         "from service.resources import resource as r\n"
         "from service.store.queries import load_queries\n"
         "from service.store.health import schema_needed\n"
-        "print(r('env.sample'), len(load_queries('postgresql')), schema_needed())"
+        "print(r('queries'), len(load_queries('postgresql')), schema_needed())"
     )
     answer = run(["-c", code], cwd=installed).split()
-    assert answer[0] == str(installed / "service" / "env.sample")
+    assert answer[0] == str(installed / "service" / "queries")
     assert int(answer[1]) == len(load_queries("postgresql"))
     assert answer[2] == schema_needed()
 
