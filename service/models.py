@@ -4,10 +4,11 @@ The database writes most answers itself; these Structs are their contract, and t
 decode every answer into them.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 HostType = Literal["github", "gitlab", "npm", "pypi", "docker", "http", "unknown"]
 RiskLevel = Literal["safe", "moderate", "high", "critical", "unknown"]
@@ -34,15 +35,25 @@ Name = Annotated[str, Meta(min_length=1, max_length=512)]
 Url = Annotated[
     str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")
 ]
+RegistryName = Annotated[
+    str,
+    Meta(min_length=3, max_length=200, pattern=r"^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+\Z"),
+]
+Label = Annotated[str, Meta(max_length=512)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Word = Annotated[str, Meta(min_length=1, max_length=256)]
 Words = Annotated[list[Word], Meta(max_length=256)]
 Readme = Annotated[str, Meta(max_length=1_000_000)]
 Time = Annotated[str, Meta(description="RFC 3339, UTC")]
+Moment = Annotated[datetime, Meta(tz=True)]
+Since = Annotated[
+    str, Meta(max_length=64, description="RFC 3339, such as 2026-01-31T12:00:00Z")
+]
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Skip = Annotated[int, Meta(ge=0, le=10_000)]
 Cursor = Annotated[
-    str, Meta(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9_-]+\Z")
+    str, Meta(min_length=1, max_length=6144, pattern=r"^[A-Za-z0-9_-]+\Z")
 ]
 
 
@@ -183,6 +194,107 @@ class Contributor(msgspec.Struct, kw_only=True):
     commits: int
     created_at: Time
     updated_at: Time
+
+
+class ServerFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which servers a list shows, and in which order."""
+
+    sort: Sort | UnsetType = UNSET
+    host_type: HostType | UnsetType = UNSET
+    risk_level: RiskLevel | UnsetType = UNSET
+    verified_only: bool | UnsetType = UNSET
+    category: Word | UnsetType = UNSET
+    keyword: Word | UnsetType = UNSET
+    min_stars: Count | UnsetType = UNSET
+    updated_since: Since | UnsetType = UNSET
+
+
+class ServerQuery(ServerFilters, frozen=True, kw_only=True):
+    """The parameters of a list of servers; `sort` is -stars unless given."""
+
+    limit: Limit = 100
+    cursor: Cursor | UnsetType = UNSET
+    skip: Skip | UnsetType = UNSET
+    count: bool = False
+
+
+class ToolFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tools a list shows."""
+
+    server_id: Id | UnsetType = UNSET
+    name: Text | UnsetType = UNSET
+
+
+class ToolQuery(ToolFilters, frozen=True, kw_only=True):
+    """The parameters of a list of tools."""
+
+    limit: Limit = 100
+    cursor: Cursor | UnsetType = UNSET
+    skip: Skip | UnsetType = UNSET
+
+
+class ChildFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to a server is listed unfiltered."""
+
+
+class ChildQuery(ChildFilters, frozen=True, kw_only=True):
+    """The parameters of a list of what belongs to one server."""
+
+    limit: Limit = 100
+    cursor: Cursor | UnsetType = UNSET
+    skip: Skip | UnsetType = UNSET
+
+
+class ServerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A server as a client sends it."""
+
+    name: Name
+    primary_url: Url
+    registry_name: RegistryName | None = None
+    title: Label | None = None
+    host_type: HostType = "unknown"
+    description: Text | None = None
+    author_name: Label | None = None
+    homepage: Url | None = None
+    license: Label | None = None
+    readme_content: Readme | None = None
+    keywords: Words = []
+    categories: Words = []
+    stars: Count = 0
+    downloads: Count = 0
+    forks: Count = 0
+    open_issues: Count = 0
+    risk_level: RiskLevel = "unknown"
+    verified_source: bool = False
+    health_score: Score = 0
+    last_indexed_at: Moment | None = None
+
+
+class ServerPatch(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """The fields of a server that change; null clears one that may be null."""
+
+    name: Name | UnsetType = UNSET
+    primary_url: Url | UnsetType = UNSET
+    registry_name: RegistryName | UnsetType | None = UNSET
+    title: Label | UnsetType | None = UNSET
+    host_type: HostType | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
+    author_name: Label | UnsetType | None = UNSET
+    homepage: Url | UnsetType | None = UNSET
+    license: Label | UnsetType | None = UNSET
+    readme_content: Readme | UnsetType | None = UNSET
+    keywords: Words | UnsetType = UNSET
+    categories: Words | UnsetType = UNSET
+    stars: Count | UnsetType = UNSET
+    downloads: Count | UnsetType = UNSET
+    forks: Count | UnsetType = UNSET
+    open_issues: Count | UnsetType = UNSET
+    risk_level: RiskLevel | UnsetType = UNSET
+    verified_source: bool | UnsetType = UNSET
+    health_score: Score | UnsetType = UNSET
+    last_indexed_at: Moment | UnsetType | None = UNSET
 
 
 class DatabaseHealth(msgspec.Struct, kw_only=True):
