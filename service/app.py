@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, cast
 
@@ -14,10 +15,12 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import logs
+from service.keys import KeyRing
 from service.settings import Settings, read_settings
 from service.store.base import Store
 from service.store.locate import make_store
 from service.web import docs, probes
+from service.web.auth import KeyCheck, require_checks
 from service.web.edge import Edge
 from service.web.problems import handle_error
 
@@ -35,14 +38,19 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
 def make_litestar(settings: Settings, store: Store) -> Litestar:
     """Routes, lifespan and error table put together."""
-    return Litestar(
+    ring = KeyRing(store, settings)
+    state = {"settings": settings, "store": store, "keys": ring, "draining": False}
+    app = Litestar(
         route_handlers=ROUTES,
+        before_request=KeyCheck(ring, settings),
         exception_handlers={Exception: cast("Any", handle_error)},
         lifespan=[_serve],
         openapi_config=None,
-        state=State({"settings": settings, "store": store, "draining": False}),
+        state=State(state),
         logging_config=None,
     )
+    require_checks(app)
+    return app
 
 
 @asynccontextmanager
@@ -52,11 +60,12 @@ async def _serve(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     await store.open()
     _leave_slowly(app, settings.shutdown_delay)
-    watch = asyncio.create_task(_end_with_supervisor(settings))
+    watch = asyncio.create_task(_end_with_supervisor())
     try:
         yield
     finally:
         watch.cancel()
+        await app.state.keys.close()
         await store.close()
         if settings.prometheus_multiproc_dir:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
@@ -84,11 +93,11 @@ def _leave_slowly(app: Litestar, delay_s: float) -> None:
     signal.signal(signal.SIGTERM, drain)
 
 
-async def _end_with_supervisor(settings: Settings) -> None:
+async def _end_with_supervisor() -> None:
     """A worker whose supervisor was killed would hold the port for ever."""
-    supervisor = os.getppid()
-    while settings.api_workers > 1:
+    supervisor = parent_process()
+    if supervisor is None:
+        return
+    while supervisor.is_alive():
         await asyncio.sleep(1)
-        if os.getppid() != supervisor:
-            signal.raise_signal(signal.SIGTERM)
-            return
+    signal.raise_signal(signal.SIGTERM)

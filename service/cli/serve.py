@@ -1,5 +1,6 @@
 """`mcps serve` and `mcps dev`."""
 
+import socket
 import tempfile
 
 import click
@@ -40,25 +41,17 @@ def serve(host: str | None, port: Number, workers: Number) -> None:
 @_options
 def dev(host: str | None, port: Number, workers: Number) -> None:
     """Serve a catalog with all it needs: database, migrations, sample entries."""
-    configuration.export({"ENVIRONMENT": "development"})
+    configuration.export({"ENVIRONMENT": "development", "LOG_FORMAT": "text"})
     settings = _settings(host, port, workers)
     with located(settings, say) as found:
         say(f"Database  {shown(found)}")
         apply(found.url, say=say)
-        run_async(_look(settings, found))
         base = f"http://{settings.api_host}:{settings.api_port}{settings.root_path}"
         say(f"Catalog   {base}/servers")
         say(f"Health    {base}/health/db")
         say(f"Docs      {base}/docs")
         say(f"Key       X-API-Key: {DEVELOPMENT_KEY}")
         _serve(settings, found)
-
-
-async def _look(settings: Settings, found: Located) -> None:
-    async def work(store: Store) -> None:
-        await store.health()
-
-    await open_store(settings, found, work)
 
 
 def _settings(host: str | None, port: Number, workers: Number) -> Settings:
@@ -70,16 +63,30 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
 
 def _serve(settings: Settings, found: Located) -> None:
     """Serve until a signal; workers learn the database from their environment."""
+    _refuse_taken_port(settings)
+    run_async(open_store(settings, found, _look))
     if not settings.is_configured:
         configuration.export({"DATABASE_URL": found.url})
     with tempfile.TemporaryDirectory(prefix="mcps-metrics-") as folder:
         if settings.api_workers > 1:
             configuration.export({"PROMETHEUS_MULTIPROC_DIR": folder})
+        server.run(settings)
+
+
+async def _look(_store: Store) -> None:
+    """Opening the store is the look: it refuses a wrong login and wrong queries."""
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """Uvicorn would end with a log line and code 1, or worse, in each worker."""
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            server.run(settings)
+            listener.bind((settings.api_host, settings.api_port))
         except OSError as error:
             message = (
                 f"cannot listen on {settings.api_host}:{settings.api_port}: "
-                f"{error.strerror}; set API_PORT to a free port"
+                f"{error.strerror}; set API_HOST and API_PORT to a free place"
             )
             raise InvalidSettings(message) from error

@@ -40,8 +40,9 @@ class Answer(ASGIResponse):
         """For Litestar, which asks this of the answer to an exception."""
         return self
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, as every ASGI application does."""
+        del scope, receive
         await self.send_with(send)
 
     async def send_with(self, send: Callable[[Any], Awaitable[None]]) -> None:

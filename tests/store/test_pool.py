@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
@@ -14,8 +14,8 @@ from service.settings import read_settings
 from service.store.postgres import PostgresStore
 from service.store.queries import Query
 from tests.conftest import execute
+from tests.waiting import until
 
-LIMIT_S = 5.0
 BACKEND = Query(
     name="test_backend",
     sql="select pg_backend_pid() as pid",
@@ -43,16 +43,6 @@ async def opened(url: str, **variables: str) -> AsyncIterator[PostgresStore]:
         yield store
     finally:
         await store.close()
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    limit_at = time.monotonic() + LIMIT_S
-    while time.monotonic() < limit_at:
-        answer = condition()
-        if answer if isinstance(answer, bool) else await answer:
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("the state did not come within the limit")
 
 
 @asynccontextmanager
