@@ -98,6 +98,6 @@ async def _end_with_supervisor() -> None:
     supervisor = parent_process()
     if supervisor is None:
         return
-    while supervisor.is_alive():
+    while supervisor.is_alive():  # noqa: ASYNC110 - nothing tells of its end
         await asyncio.sleep(1)
     signal.raise_signal(signal.SIGTERM)
