@@ -38,9 +38,13 @@ Parameters = list[tuple[str, str]]
 
 
 def asyncpg_url(url: str) -> str:
-    """The URL as asyncpg takes it."""
+    """The URL as asyncpg takes it, which would let the path win over `dbname`."""
     kept = [(name, value) for name, value in _read(url) if name not in _NOT_ASYNCPG]
-    return _with(url, kept)
+    path = urlsplit(plain_url(url)).path
+    for name, value in kept:
+        if name == "dbname":
+            path = f"/{quote(value, safe='')}"
+    return _with(url, [pair for pair in kept if pair[0] != "dbname"], path)
 
 
 def libpq_url(url: str) -> str:
@@ -56,7 +60,7 @@ def libpq_url(url: str) -> str:
             options.append(f"-c {name}={_escaped(value)}")
     if options:
         kept.append(("options", " ".join(options)))
-    return _with(url, kept)
+    return _with(url, kept, urlsplit(plain_url(url)).path)
 
 
 def _read(url: str) -> Iterable[tuple[str, str]]:
@@ -70,9 +74,10 @@ def _read(url: str) -> Iterable[tuple[str, str]]:
             yield name, value
 
 
-def _with(url: str, parameters: Parameters) -> str:
+def _with(url: str, parameters: Parameters, path: str) -> str:
     query = urlencode(parameters, quote_via=quote, safe="/,:")
-    changed = urlunsplit(urlsplit(plain_url(url))._replace(query=query))
+    parts = urlsplit(plain_url(url))
+    changed = urlunsplit(parts._replace(path=path, query=query))
     # urlunsplit drops the empty host of `postgresql:///name`.
     return re.sub(r"^postgresql:/(?!/)", "postgresql:///", changed)
 

@@ -118,7 +118,6 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
         file = resource("queries") / "migration.sql"
         self._named = {q.name: q for q in read_queries(file, "postgresql")}
         super().__init__(address, default_migration_table)
-        self.run("migration_session")
 
     def init_database(self) -> None:
         """Make yoyo's lock table; whether DDL is transactional needs no trial here."""
@@ -260,6 +259,7 @@ def _connected(url: str) -> Iterator[Backend]:
     except psycopg.Error as error:
         raise login_failure(address, error) from error
     with backend, _named("the migrations"):
+        backend.run("migration_session")
         yield backend
 
 
