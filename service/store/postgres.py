@@ -18,6 +18,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from service import errors, metrics
 from service.settings import Settings, masked_url
+from service.store.address import asyncpg_url
 from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
 from service.store.health import Probe
 from service.store.queries import Query, load_queries
@@ -71,7 +72,7 @@ class PostgresStore:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.url = masked_url(url)
-        self._dsn = url
+        self._dsn = asyncpg_url(url)
         self._settings = settings
         self._queries = load_queries("postgresql")
         self._timers = {
