@@ -50,6 +50,31 @@ def test_it_starts_postgresql_16_with_the_settings_of_the_guide(
     assert '-U "$POSTGRES_USER" -d "$POSTGRES_DB"' in check[1]
 
 
+def test_the_server_makes_the_database_that_the_api_uses(
+    services: dict[str, Any],
+) -> None:
+    made = services["postgres"]["environment"]
+    environ = {**dot_env(), **services["api"]["environment"]}
+    names = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
+    assert made == {name: environ[name] for name in names}
+    assert services["postgres"]["command"][0] == "postgres"
+
+
+def test_the_catalog_runs_without_rights_and_survives_a_reboot(
+    services: dict[str, Any],
+) -> None:
+    for name in ("api", "migrate"):
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["read_only"] is True
+        assert services[name]["tmpfs"] == ["/tmp"]
+        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+        assert services[name]["build"]["context"] == "."
+        assert services[name]["image"] == services["api"]["image"]
+    assert services["migrate"]["healthcheck"] == {"disable": True}
+    for name in ("api", "postgres"):
+        assert services[name]["restart"] == "unless-stopped"
+
+
 def test_the_api_waits_for_the_database_and_its_migrations(
     services: dict[str, Any],
 ) -> None:
@@ -63,6 +88,15 @@ def test_the_api_waits_for_the_database_and_its_migrations(
 def test_pgadmin_starts_only_with_the_profile_dev(services: dict[str, Any]) -> None:
     profiled = {n: s["profiles"] for n, s in services.items() if "profiles" in s}
     assert profiled == {"pgadmin": ["dev"]}
+
+
+def test_pgadmin_takes_the_login_of_the_sample(services: dict[str, Any]) -> None:
+    pgadmin = services["pgadmin"]
+    assert pgadmin["image"].startswith("dpage/pgadmin4:")
+    given = pgadmin["environment"]
+    assert given["PGADMIN_DEFAULT_EMAIL"] == "admin@mcps.local"
+    # Such an address is refused unless its domain is listed.
+    assert given["PGADMIN_CONFIG_ALLOW_SPECIAL_EMAIL_DOMAINS"] == '["local"]'
 
 
 def test_nothing_starts_without_a_password() -> None:
@@ -116,6 +150,7 @@ def test_the_containers_read_settings_that_mcps_accepts(
         assert settings.postgres_url == expected
         assert settings.environment == "production"
     assert settings.prometheus_multiproc_dir == ""
+    assert not settings.is_sqlite
     api = read_settings({**dot_env(), **services["api"]["environment"]})
     assert api.api_host == "0.0.0.0"
 

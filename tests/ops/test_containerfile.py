@@ -147,6 +147,19 @@ def test_both_stages_have_the_same_python_that_the_project_supports() -> None:
     assert supported in project["project"]["classifiers"]
 
 
+def test_what_the_first_stage_made_is_what_the_second_runs() -> None:
+    (moved,) = (words for n, words in containerfile() if words.startswith("--from"))
+    assert moved == "--from=build /opt/mcps /opt/mcps"
+    assert re.search(r"python -m venv /opt/mcps &&", run_lines())
+    assert re.search(r"python -m venv /opt/build &&", run_lines())
+    (path,) = (
+        environment_of(words)["PATH"]
+        for name, words in containerfile()
+        if name == "ENV" and "PATH=" in words
+    )
+    assert path.split(":")[0] == "/opt/mcps/bin"
+
+
 def test_it_runs_without_rights() -> None:
     users = [words for name, words in containerfile() if name == "USER"]
     assert users == ["10001"]

@@ -93,6 +93,7 @@ def test_the_service_and_the_scrape_reach_the_port_of_the_image() -> None:
     assert [str(port["containerPort"])] == exposed
     assert annotations["prometheus.io/port"] == exposed[0]
     assert annotations["prometheus.io/path"] == "/metrics"
+    assert annotations["prometheus.io/scrape"] == "true"
     assert service["spec"]["ports"][0]["targetPort"] == port["name"]
 
 
@@ -102,6 +103,28 @@ def test_every_selector_fits_the_pods_and_not_those_of_the_job(name: str) -> Non
     wanted = selector.get("matchLabels", selector)
     assert wanted.items() <= pod("deployment.yaml")["metadata"]["labels"].items()
     assert not wanted.items() <= pod("migrate.yaml")["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("name", ["deployment.yaml", "migrate.yaml"])
+def test_the_containers_have_a_place_for_temporary_files(name: str) -> None:
+    (mount,) = container(name)["volumeMounts"]
+    (volume,) = pod(name)["spec"]["volumes"]
+    assert mount == {"name": volume["name"], "mountPath": "/tmp"}
+    assert volume["emptyDir"] == {}
+
+
+def test_the_job_runs_to_its_end_once() -> None:
+    (job,) = manifests("migrate.yaml")
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["spec"]["backoffLimit"] > 0
+
+
+def test_a_rollout_never_has_fewer_pods_than_wanted() -> None:
+    (deployment,) = manifests("deployment.yaml")
+    assert deployment["spec"]["replicas"] > 1
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    (budget,) = manifests("disruption.yaml")
+    assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]
 
 
 @pytest.mark.parametrize("name", ["deployment.yaml", "migrate.yaml"])
@@ -123,5 +146,6 @@ def test_every_manifest_is_yaml_with_a_kind_and_a_name() -> None:
     for path in FOLDER.glob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             assert document["kind"]
+            assert document["apiVersion"]
             is_named = "name" in document.get("metadata", {})
             assert is_named or document["kind"] == "Kustomization"
