@@ -13,6 +13,8 @@ from service.store.base import Health, Row
 
 SHARED_FOR_S = 1.0
 LIMIT_S = 0.9
+MISSING = "migrations are missing: run `mcps migrate`"
+_UNDEFINED_TABLE = "42P01"
 
 
 class Session(Protocol):
@@ -67,21 +69,19 @@ class Probe:
         try:
             row = await self.ask()
         except Exception as error:  # noqa: BLE001 - every failure means unhealthy
-            detail = (str(error) or type(error).__name__).splitlines()[0]
             return Health(
                 healthy=False,
                 latency_ms=_ms_since(began_at),
-                detail=detail,
+                detail=_detail(error),
                 schema_version="",
                 schema_needed=self._needed,
             )
         version = str(row["schema_version"] or "")
         is_current = version >= self._needed
-        missing = "" if is_current else "migrations are missing: run `mcps migrate`"
         return Health(
             healthy=is_current,
             latency_ms=_ms_since(began_at),
-            detail=missing,
+            detail="" if is_current else MISSING,
             schema_version=version,
             schema_needed=self._needed,
         )
@@ -91,6 +91,12 @@ def schema_needed() -> str:
     """The newest migration of this release."""
     names = sorted(path.stem for path in resource("migrations").glob("*.sql"))
     return [name for name in names if not name.endswith(".rollback")][-1]
+
+
+def _detail(error: Exception) -> str:
+    if getattr(error, "sqlstate", None) == _UNDEFINED_TABLE:
+        return MISSING
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _ms_since(began_at: float) -> float:

@@ -20,7 +20,7 @@ from service import errors, metrics
 from service.settings import Settings, masked_url
 from service.store.address import asyncpg_url
 from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
-from service.store.health import Probe
+from service.store.health import MISSING, Probe
 from service.store.queries import Query, load_queries
 from service.store.resilience import (
     Breaker,
@@ -108,6 +108,8 @@ class PostgresStore:
         ) as error:
             message = f"{self.url} refuses the login: {error}"
             raise errors.InvalidSettings(message) from error
+        except asyncpg.UndefinedTableError:
+            log.warning(MISSING)
         except Exception as error:  # noqa: BLE001 - it may be there later
             log.warning("database does not answer yet", error=str(error))
 
