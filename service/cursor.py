@@ -10,10 +10,10 @@ plain query shows.
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import cache
 from hashlib import blake2b
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from service.errors import InvalidCursor, InvalidInput
 
@@ -30,6 +30,30 @@ class Mark(msgspec.Struct, Generic[Filters], frozen=True, array_like=True):
     key: Annotated[str, Meta(max_length=256)]
     """The value that the list is sorted by; empty when that is the id alone."""
     id: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class Paged(Protocol):
+    """A query for one page of a list."""
+
+    @property
+    def limit(self) -> int:
+        """How many rows the page may have."""
+
+    @property
+    def cursor(self) -> str | UnsetType:
+        """Where the page begins."""
+
+    @property
+    def skip(self) -> int | UnsetType:
+        """How many rows to leave out, for a page without a cursor."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A page as JSON, and the cursor of the next one if there is one."""
+
+    body: str
+    cursor: str = ""
+    total: int | None = None
 
 
 def write_cursor(path: str, mark: Mark[Any]) -> str:
@@ -55,14 +79,25 @@ def read_cursor(path: str, text: str, filters: type[Filters]) -> Mark[Filters]:
     return mark
 
 
-def refuse_others(given: msgspec.Struct, marked: msgspec.Struct) -> None:
-    """Raise InvalidInput when a parameter says something else than the cursor."""
-    for name in given.__struct_fields__:
-        value = getattr(given, name)
-        if value is not UNSET and value != getattr(marked, name):
+def find_mark(path: str, query: Paged, filters: type[Filters]) -> Mark[Filters] | None:
+    """Where the cursor of a query leads; None for a query without one.
+
+    Raises InvalidCursor, or InvalidInput when a parameter beside the cursor says
+    something else than the cursor does.
+    """
+    if query.cursor is UNSET:
+        return None
+    if query.skip is not UNSET:
+        place = "query.skip"
+        raise InvalidInput.at(place, "cannot go with a cursor")
+    mark = read_cursor(path, query.cursor, filters)
+    for name in filters.__struct_fields__:
+        given = getattr(query, name)
+        if given is not UNSET and given != getattr(mark.filters, name):
             place = f"query.{name}"
             message = "not what the cursor stands for; leave out one of the two"
             raise InvalidInput.at(place, message)
+    return mark
 
 
 def _checksum(path: str, body: bytes) -> bytes:

@@ -1,0 +1,30 @@
+-- Releases of a server.
+
+-- name: release_page(server_id, uuid, key, from_id, wanted, skip)^
+-- Releases of a server, newest first; no row without that server.
+select '[' || coalesce(
+         string_agg((select i.doc from release_item i where i.id = page.id), ',')
+           filter (where page.place <= :wanted::bigint),
+         ''
+       ) || ']' as body,
+       utc_text(
+         max(page.published_at) filter (where page.place > :wanted::bigint)
+       ) as next_key,
+       max(page.id) filter (where page.place > :wanted::bigint) as next_id
+  from server s
+  left join lateral (
+    select c.id,
+           c.published_at,
+           row_number() over (order by c.published_at desc, c.id desc)
+             - :skip::bigint as place
+      from release c
+     where c.server_id = s.id
+       and (c.published_at, c.id) <= (:key::text::timestamptz, :from_id::bigint)
+     order by c.published_at desc, c.id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page on true
+ where s.id = coalesce(
+         :server_id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
+       )
+ group by s.id;

@@ -1,0 +1,357 @@
+-- Servers: pages in ten orders, one server, and the writes of the JSON API.
+--
+-- A page is one row: the JSON array, and the sort key and id of the first row of the next
+-- page, null when there is none. `key` and `from_id` say where the page begins.
+
+-- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by name.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       max(key) filter (where place > :wanted::bigint) as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           left(name, 200) as key,
+           row_number() over (order by left(name, 200), id) - :skip::bigint as place
+      from server
+     where (left(name, 200), id) >= (:key::text, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by left(name, 200), id
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by name, last first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       max(key) filter (where place > :wanted::bigint) as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           left(name, 200) as key,
+           row_number() over (order by left(name, 200) desc, id desc) - :skip::bigint as place
+      from server
+     where (left(name, 200), id) <= (:key::text, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by left(name, 200) desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by stars, fewest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           stars as key,
+           row_number() over (order by stars, id) - :skip::bigint as place
+      from server
+     where (stars, id) >= (:key::text::bigint, :from_id::bigint)
+       and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by stars, id
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by stars, most first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           stars as key,
+           row_number() over (order by stars desc, id desc) - :skip::bigint as place
+      from server
+     where (stars, id) <= (:key::text::bigint, :from_id::bigint)
+       and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by stars desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by downloads, fewest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           downloads as key,
+           row_number() over (order by downloads, id) - :skip::bigint as place
+      from server
+     where (downloads, id) >= (:key::text::bigint, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by downloads, id
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by downloads, most first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           downloads as key,
+           row_number() over (order by downloads desc, id desc) - :skip::bigint as place
+      from server
+     where (downloads, id) <= (:key::text::bigint, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by downloads desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by health score, lowest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           health_score as key,
+           row_number() over (order by health_score, id) - :skip::bigint as place
+      from server
+     where (health_score, id) >= (:key::text::bigint, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by health_score, id
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by health score, highest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       (max(key) filter (where place > :wanted::bigint))::text as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           health_score as key,
+           row_number() over (order by health_score desc, id desc) - :skip::bigint as place
+      from server
+     where (health_score, id) <= (:key::text::bigint, :from_id::bigint)
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by health_score desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by their last change, oldest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       utc_text(max(key) filter (where place > :wanted::bigint)) as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           updated_at as key,
+           row_number() over (order by updated_at, id) - :skip::bigint as place
+      from server
+     where (updated_at, id) >= (:key::text::timestamptz, :from_id::bigint)
+       and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by updated_at, id
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- Servers by their last change, newest first.
+select '[' || coalesce(string_agg(doc, ',') filter (where place <= :wanted::bigint), '')
+         || ']' as body,
+       utc_text(max(key) filter (where place > :wanted::bigint)) as next_key,
+       max(id) filter (where place > :wanted::bigint) as next_id
+  from (
+    select doc,
+           id,
+           updated_at as key,
+           row_number() over (order by updated_at desc, id desc) - :skip::bigint as place
+      from server
+     where (updated_at, id) <= (:key::text::timestamptz, :from_id::bigint)
+       and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
+       and server_fits(
+             server, :host_type::text, :risk_level::text, :verified_only::boolean,
+             :category::text, :keyword::text, :min_stars::bigint,
+             :updated_since::text::timestamptz
+           )
+     order by updated_at desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
+-- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)^
+-- Servers in any order where labels or a time leave few of them; no row when many.
+with few as materialized (
+  select id from server
+   where :labels::text is not null
+     and (keywords || categories) @> :labels::text::jsonb
+   union all
+  select id from server
+   where :labels::text is null
+     and updated_at > :updated_since::text::timestamptz
+   limit :most::bigint + 1
+), keyed as (
+  select s.id,
+         case :by::text when 'stars' then s.stars when 'downloads' then s.downloads
+           when 'health_score' then s.health_score else 0 end as number,
+         case :by::text when 'name' then left(s.name, 200)
+           when 'updated_at' then utc_text(s.updated_at) else '' end as word
+    from server s
+   where s.id = any (array(select id from few))
+     and (select count(*) from few) <= :most::bigint
+     and server_fits(s, :host_type::text, :risk_level::text, :verified_only::boolean,
+           :category::text, :keyword::text, :min_stars::bigint,
+           :updated_since::text::timestamptz)
+), page as (
+  select id, number, word,
+         row_number() over (order by rank) - :skip::bigint as place
+    from (select id, number, word,
+                 row_number() over (order by number, word, id) * :direction::int as rank
+            from keyed
+           where case when :direction::int > 0
+                   then (number, word, id) >= (:number::text::bigint, :word::text, :from_id::bigint)
+                   else (number, word, id) <= (:number::text::bigint, :word::text, :from_id::bigint)
+                 end) ranked
+)
+select '[' || coalesce(string_agg((select s.doc from server s where s.id = page.id), ','
+         order by place) filter (where place between 1 and :wanted::bigint), '') || ']' as body,
+       max(case when word = '' then number::text else word end)
+         filter (where place = :wanted::bigint + 1) as next_key,
+       max(id) filter (where place = :wanted::bigint + 1) as next_id
+  from page
+having (select count(*) from few) <= :most::bigint;
+
+-- name: server_count(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since)$
+-- How many servers pass the filters.
+select count(*) as servers
+  from server
+ where server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       );
+
+-- name: server_get(id, uuid)$
+-- One whole server, by its id or its uuid.
+select doc
+  from server_detail
+ where id = coalesce(
+         :id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
+       );
+
+-- name: server_lock(id, uuid)^
+-- Keeps a server as it is until the transaction ends.
+select s.id,
+       s.registry_name,
+       exists (select from server_version v where v.server_id = s.id) as is_published
+  from server s
+ where s.id = coalesce(
+         :id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
+       )
+   for update of s;
+
+-- name: server_add(server)<!
+-- A new server; no row when its URL or its registry name is taken.
+insert into server (
+  name, registry_name, title, primary_url, host_type, description, author_name,
+  homepage, license, readme_content, keywords, categories, stars, downloads, forks,
+  open_issues, risk_level, verified_source, health_score, last_indexed_at
+)
+select name, registry_name, title, primary_url, host_type, description, author_name,
+       homepage, license, readme_content, keywords, categories, stars, downloads, forks,
+       open_issues, risk_level, verified_source, health_score, last_indexed_at
+  from jsonb_populate_record(null::server, :server::text::jsonb)
+    on conflict do nothing
+returning id;
+
+-- name: server_change(id, changes)!
+-- Gives a server the fields of a JSON object; touches nothing that has these values.
+update server s
+   set (
+         name, registry_name, title, primary_url, host_type, description, author_name,
+         homepage, license, readme_content, keywords, categories, stars, downloads,
+         forks, open_issues, risk_level, verified_source, health_score,
+         last_indexed_at, updated_at
+       ) = (
+         select n.name, n.registry_name, n.title, n.primary_url, n.host_type,
+                n.description, n.author_name, n.homepage, n.license, n.readme_content,
+                n.keywords, n.categories, n.stars, n.downloads, n.forks, n.open_issues,
+                n.risk_level, n.verified_source, n.health_score, n.last_indexed_at,
+                clock_timestamp()
+           from jsonb_populate_record(s, :changes::text::jsonb) n
+       )
+ where s.id = :id::bigint
+   and s is distinct from jsonb_populate_record(s, :changes::text::jsonb);
+
+-- name: server_twin(id, uuid, primary_url, registry_name)$
+-- The other server that has this URL or this registry name.
+select id
+  from server
+ where (primary_url = :primary_url::text or registry_name = :registry_name::text)
+   and id is distinct from :id::bigint
+   and uuid is distinct from :uuid::text::uuid
+ order by id
+ limit 1;
+
+-- name: server_delete(id)!
+-- Deletes a server and all that belongs to it.
+delete from server
+ where id = :id::bigint;

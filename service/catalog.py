@@ -1,0 +1,173 @@
+"""One server of the catalog: read, added, changed, deleted.
+
+An edit holds the row from the check of If-Match to the end of its transaction, so that
+of two editors who read the same state only the first succeeds.
+"""
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET
+
+from service.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from service.models import ServerBody, ServerPatch
+from service.store.base import Queries, Row, Store
+
+SERVERS = "/servers"
+ANY = "*"
+MAX_ID = 2**63 - 1
+MAX_URL_BYTES = 2048
+
+_ID = re.compile(r"[0-9]{1,19}\Z", re.ASCII)
+_UUID = re.compile(
+    r"(?:urn:uuid:)?\{?[0-9a-f]{8}(?:-?[0-9a-f]{4}){4}[0-9a-f]{8}\}?\Z",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A server as a path names it: by id or by uuid."""
+
+    id: int | None = None
+    uuid: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of that server."""
+        return f"{SERVERS}/{self.uuid if self.id is None else self.id}"
+
+
+def read_id(text: str) -> int:
+    """An id out of a path. Raises NotFound for what cannot be one."""
+    if not _ID.match(text) or int(text) > MAX_ID:
+        message = "there is no entry with such an id"
+        raise NotFound(message)
+    return int(text)
+
+
+def read_reference(text: str) -> Reference:
+    """A server's id or uuid out of a path. Raises NotFound for what is neither."""
+    if _UUID.match(text):
+        return Reference(uuid=str(UUID(text)))
+    return Reference(id=read_id(text))
+
+
+def etag(body: str) -> str:
+    """The strong validator of an answer."""
+    return f'"{blake2b(body.encode(), digest_size=12).hexdigest()}"'
+
+
+async def get_server(store: Queries, server: Reference) -> str:
+    """The whole server as JSON. Raises NotFound."""
+    body: str | None = await store.value("server_get", id=server.id, uuid=server.uuid)
+    if body is None:
+        raise _missing()
+    return body
+
+
+async def add_server(store: Store, body: ServerBody) -> tuple[Reference, str]:
+    """Add a server; gives it whole.
+
+    Raises Conflict with the path of the server that has the URL or the registry name.
+    """
+    text = _checked(body)
+    async with store.transaction() as work:
+        added = Reference(await work.value("server_add", server=text))
+        if added.id is None:
+            raise await _taken(work, added, body)
+        return added, await get_server(work, added)
+
+
+async def put_server(
+    store: Store,
+    server: Reference,
+    changes: ServerBody | ServerPatch,
+    expected: Collection[str] = (),
+) -> str:
+    """Change the fields of a server that are given; gives it whole.
+
+    Raises NotFound; PreconditionFailed unless its validator is one of those `expected`,
+    if there are any; Conflict with the path of the server that has the URL or the
+    registry name.
+    """
+    text = _checked(changes)
+    try:
+        async with store.transaction() as work:
+            held = await _hold(work, server, expected)
+            _keep_published_name(held, changes)
+            await work.run("server_change", id=held["id"], changes=text)
+            return await get_server(work, server)
+    except Conflict:
+        raise await _taken(store, server, changes) from None
+
+
+async def delete_server(
+    store: Store, server: Reference, expected: Collection[str] = ()
+) -> None:
+    """Delete a server and all that belongs to it.
+
+    Raises NotFound and PreconditionFailed as put_server does.
+    """
+    async with store.transaction() as work:
+        held = await _hold(work, server, expected)
+        await work.run("server_delete", id=held["id"])
+
+
+async def _hold(work: Queries, server: Reference, expected: Collection[str]) -> Row:
+    """Keep others from changing the server until the transaction ends."""
+    held = await work.row("server_lock", id=server.id, uuid=server.uuid)
+    if held is None:
+        raise _missing()
+    if not expected or ANY in expected:
+        return held
+    if etag(await get_server(work, server)) not in expected:
+        raise PreconditionFailed
+    return held
+
+
+def _missing() -> NotFound:
+    return NotFound("there is no such server")
+
+
+def _keep_published_name(held: Row, changes: ServerBody | ServerPatch) -> None:
+    name = changes.registry_name
+    if name is UNSET or name == held["registry_name"] or not held["is_published"]:
+        return
+    place = "body.registry_name"
+    message = f"its published versions carry {held['registry_name']}: send that"
+    raise InvalidInput.at(place, message)
+
+
+async def _taken(
+    store: Queries, server: Reference, body: ServerBody | ServerPatch
+) -> Conflict:
+    """The error that leads to the server which was there first."""
+    twin = await store.value(
+        "server_twin",
+        id=server.id,
+        uuid=server.uuid,
+        primary_url=body.primary_url or None,
+        registry_name=body.registry_name or None,
+    )
+    message = "another server has this primary_url or registry_name"
+    return Conflict(message, existing=Reference(twin).path if twin else "")
+
+
+def _checked(body: ServerBody | ServerPatch) -> str:
+    """The fields as JSON, after the checks that no type expresses."""
+    if len((body.primary_url or "").encode()) > MAX_URL_BYTES:
+        place = "body.primary_url"
+        raise InvalidInput.at(place, f"longer than {MAX_URL_BYTES} bytes")
+    if isinstance(body.last_indexed_at, datetime):
+        try:
+            at = body.last_indexed_at.astimezone(UTC)
+        except OverflowError:
+            place = "body.last_indexed_at"
+            message = "not between the years 1 and 9999 in UTC"
+            raise InvalidInput.at(place, message) from None
+        body = msgspec.structs.replace(body, last_indexed_at=at)
+    return msgspec.json.encode(body).decode()

@@ -1,0 +1,233 @@
+"""Lists, page by page: servers, what belongs to one, tools.
+
+Every query answers with the page as JSON and with the sort key and id of the row after
+it, which is where the next page begins: no page is empty but the only one.
+"""
+
+from typing import Literal, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from service.catalog import SERVERS, Reference, read_id
+from service.cursor import Filters, Mark, Page, Paged, find_mark, write_cursor
+from service.errors import InvalidInput, NotFound
+from service.models import (
+    ChildFilters,
+    ChildQuery,
+    Moment,
+    ServerFilters,
+    ServerQuery,
+    ToolFilters,
+    ToolQuery,
+)
+from service.store.base import Queries, Row, Value
+
+T = TypeVar("T")
+Kind = Literal[
+    "tools",
+    "resources",
+    "prompts",
+    "dependencies",
+    "releases",
+    "contributors",
+    "versions",
+]
+
+TOOLS = "/tools"
+DEFAULT_SORT = "-stars"
+# So many candidates are sorted; where there are more, walking the order is faster.
+FEW = 500
+LEAST, MOST = -(2**63), 2**63 - 1
+
+# What comes before and after every key; any other key is a number.
+_FIRST_KEYS = {"name": "", "updated_at": "-infinity"}
+_LAST_KEYS = {"name": "\U0010ffff" * 201, "updated_at": "infinity"}
+_QUERIES: dict[Kind, str] = {
+    "tools": "tool_page_of_server",
+    "resources": "resource_page",
+    "prompts": "prompt_page",
+    "dependencies": "dependency_page",
+    "releases": "release_page",
+    "contributors": "contributor_page",
+    "versions": "version_page",
+}
+_NEWEST_FIRST = frozenset({"releases", "versions"})
+
+
+class Order(NamedTuple):
+    """What a list of servers is sorted by."""
+
+    column: str
+    is_descending: bool
+
+    @property
+    def has_words(self) -> bool:
+        """Whether its keys are text rather than numbers."""
+        return self.column in _FIRST_KEYS
+
+
+async def page_servers(store: Queries, query: ServerQuery) -> Page:
+    """A page of the servers that pass the filters, in the order asked for.
+
+    Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
+    """
+    mark = find_mark(SERVERS, query, ServerFilters) or _first_mark(query)
+    order = _order(mark.filters)
+    filters = _server_values(mark.filters)
+    place = _place(query, mark)
+    row = None
+    if _has_candidates(filters, order):
+        row = await _row_of_few(store, order, mark, filters | place)
+    if row is None:
+        name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
+        (row,) = await store.rows(name, key=mark.key, **filters, **place)
+    page = _page(SERVERS, row, mark.filters)
+    if not query.count:
+        return page
+    total = await store.value("server_count", **filters)
+    return msgspec.structs.replace(page, total=total)
+
+
+async def page_children(
+    store: Queries, server: Reference, kind: Kind, query: ChildQuery
+) -> Page:
+    """A page of what belongs to a server. Raises NotFound, InvalidCursor."""
+    path = f"{server.path}/{kind}"
+    is_newest_first = kind in _NEWEST_FIRST
+    first = Mark(
+        ChildFilters(),
+        "infinity" if is_newest_first else "",
+        MOST if is_newest_first else LEAST,
+    )
+    mark = find_mark(path, query, ChildFilters) or first
+    values = _place(query, mark)
+    values |= {"server_id": server.id, "uuid": server.uuid}
+    if is_newest_first:
+        values["key"] = mark.key
+    if kind == "tools":
+        values["name"] = None
+    row = await store.row(_QUERIES[kind], **values)
+    if row is None:
+        message = "there is no such server"
+        raise NotFound(message)
+    return _page(path, row, mark.filters)
+
+
+async def page_tools(store: Queries, query: ToolQuery) -> Page:
+    """A page of the tools of all servers. Raises InvalidCursor."""
+    mark = find_mark(TOOLS, query, ToolFilters)
+    if mark is None:
+        filters = ToolFilters(server_id=query.server_id, name=query.name)
+        mark = Mark(filters, "", LEAST)
+    place = _place(query, mark)
+    server_id = given(mark.filters.server_id, None)
+    name = given(mark.filters.name, None)
+    if server_id is not None:
+        place |= {"server_id": server_id, "uuid": None}
+        row = await store.row("tool_page_of_server", name=name, **place)
+    elif name is not None:
+        row = await store.row("tool_page_of_name", name=name, **place)
+    else:
+        row = await store.row("tool_page", **place)
+    return _page(TOOLS, row, mark.filters) if row else Page("[]")
+
+
+async def get_tool(store: Queries, tool: str) -> str:
+    """One tool as JSON. Raises NotFound."""
+    body: str | None = await store.value("tool_get", id=read_id(tool))
+    if body is None:
+        message = "there is no such tool"
+        raise NotFound(message)
+    return body
+
+
+def given(value: T | UnsetType, default: T) -> T:
+    """The value, or the default where there is none."""
+    return default if isinstance(value, UnsetType) else value
+
+
+def _page(path: str, row: Row, filters: msgspec.Struct) -> Page:
+    if row["next_id"] is None:
+        return Page(row["body"])
+    following = Mark(filters, row["next_key"] or "", row["next_id"])
+    return Page(row["body"], write_cursor(path, following))
+
+
+def _place(query: Paged, mark: Mark[Filters]) -> dict[str, Value]:
+    return {
+        "from_id": mark.id,
+        "wanted": query.limit,
+        "skip": given(query.skip, 0),
+    }
+
+
+def _first_mark(query: ServerQuery) -> Mark[ServerFilters]:
+    """Where a list begins: before every key."""
+    values = {name: getattr(query, name) for name in ServerFilters.__struct_fields__}
+    values["sort"] = given(query.sort, DEFAULT_SORT)
+    values["verified_only"] = given(query.verified_only, default=False)
+    filters = ServerFilters(**values)
+    order = _order(filters)
+    if order.is_descending:
+        return Mark(filters, _LAST_KEYS.get(order.column, str(MOST)), MOST)
+    return Mark(filters, _FIRST_KEYS.get(order.column, str(LEAST)), LEAST)
+
+
+def _order(filters: ServerFilters) -> Order:
+    sort = given(filters.sort, DEFAULT_SORT)
+    return Order(sort.removeprefix("-"), sort.startswith("-"))
+
+
+def _server_values(filters: ServerFilters) -> dict[str, Value]:
+    """The filters as parameters of the queries."""
+    return {
+        "host_type": given(filters.host_type, None),
+        "risk_level": given(filters.risk_level, None),
+        "verified_only": given(filters.verified_only, default=False),
+        "category": given(filters.category, None),
+        "keyword": given(filters.keyword, None),
+        "min_stars": given(filters.min_stars, None),
+        "updated_since": _moment(given(filters.updated_since, None)),
+    }
+
+
+def _moment(text: str | None) -> str | None:
+    """A time as the database reads it. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, Moment).isoformat()
+    except msgspec.ValidationError:
+        place = "query.updated_since"
+        message = (
+            "expected an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z "
+            "(+ has to be sent as %2B)"
+        )
+        raise InvalidInput.at(place, message) from None
+
+
+def _has_candidates(filters: dict[str, Value], order: Order) -> bool:
+    """Whether an index other than that of the order may leave only few servers."""
+    if filters["keyword"] or filters["category"]:
+        return True
+    return filters["updated_since"] is not None and order.column != "updated_at"
+
+
+async def _row_of_few(
+    store: Queries,
+    order: Order,
+    mark: Mark[ServerFilters],
+    values: dict[str, Value],
+) -> Row | None:
+    labels = [word for word in (values["keyword"], values["category"]) if word]
+    return await store.row(
+        "server_page_of_few",
+        labels=msgspec.json.encode(labels).decode() if labels else None,
+        by=order.column,
+        direction=-1 if order.is_descending else 1,
+        number="0" if order.has_words else mark.key,
+        word=mark.key if order.has_words else "",
+        most=FEW,
+        **values,
+    )

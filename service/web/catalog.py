@@ -1,0 +1,198 @@
+"""The catalog's own JSON API: servers."""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request, delete, get, patch, post, put
+
+from service.catalog import (
+    ANY,
+    Reference,
+    add_server,
+    delete_server,
+    etag,
+    get_server,
+    put_server,
+    read_reference,
+)
+from service.cursor import Page, Paged
+from service.errors import Conflict
+from service.models import Server, ServerBody, ServerDetail, ServerPatch, ServerQuery
+from service.pages import page_servers
+from service.web.answers import Answer, Header, json_text, next_link
+from service.web.bodies import read_body
+from service.web.parameters import read_query
+from service.web.spec import NoQuery, spec
+
+Call = Request[Any, Any, Any]
+
+_ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+
+
+def path_of(request: Call, path: str) -> str:
+    """A path of this API as the client has to ask for it."""
+    return quote(request.scope.get("root_path", "")) + path
+
+
+def page_answer(request: Call, path: str, query: Paged, page: Page) -> Answer:
+    """A page with the link to the next one and the total, if there are any."""
+    headers: list[Header] = []
+    if page.cursor:
+        values = [("cursor", page.cursor), ("limit", str(query.limit))]
+        headers.append(next_link(path_of(request, path), values))
+    if page.total is not None:
+        headers.append((b"x-total-count", str(page.total).encode()))
+    return json_text(page.body, headers=headers)
+
+
+@get(
+    "/servers",
+    opt=spec(
+        summary="Servers, page by page",
+        answer=list[Server],
+        query=ServerQuery,
+        may_fail=("invalid_cursor",),
+    ),
+)
+async def servers(request: Call) -> Answer:
+    """Servers that pass every filter given, without their READMEs.
+
+    `Link` leads to the next page; its cursor holds filters and order. `count=true` adds
+    `X-Total-Count`.
+    """
+    query = read_query(request.scope["query_string"], ServerQuery)
+    page = await page_servers(request.app.state.store, query)
+    return page_answer(request, "/servers", query, page)
+
+
+@get(
+    "/servers/{server:str}",
+    opt=spec(summary="One whole server, by id or uuid", answer=ServerDetail),
+)
+async def server_by_id(request: Call) -> Answer:
+    """A server with its README and how much belongs to it; 304 when not changed."""
+    reference = _reference(request)
+    body = await get_server(request.app.state.store, reference)
+    tag = etag(body)
+    if {tag, ANY} & _tags(request, b"if-none-match", weak=True):
+        return Answer(b"", status=304, headers=[(b"etag", tag.encode())])
+    return _whole(body, tag)
+
+
+@post(
+    "/servers",
+    opt=spec(
+        summary="Add a server",
+        answer=ServerDetail,
+        status=201,
+        body=ServerBody,
+        role="editor",
+        may_fail=("conflict",),
+    ),
+)
+async def add(request: Call) -> Answer:
+    """Add a server; `Location` is its path. 409 leads to the one with that URL."""
+    read_query(request.scope["query_string"], NoQuery)
+    body = await read_body(request, ServerBody)
+    try:
+        added, text = await add_server(request.app.state.store, body)
+    except Conflict as error:
+        raise _seen(request, error) from None
+    answer = _whole(text, etag(text))
+    answer.status_code = 201
+    answer.raw_headers.append((b"location", path_of(request, added.path).encode()))
+    return answer
+
+
+@patch(
+    "/servers/{server:str}",
+    opt=spec(
+        summary="Change fields of a server",
+        answer=ServerDetail,
+        body=ServerPatch,
+        role="editor",
+        may_fail=("conflict", "precondition_failed"),
+    ),
+)
+async def change(request: Call) -> Answer:
+    """Change the fields that are given; null clears one that may be null."""
+    return await _put(request, ServerPatch)
+
+
+@put(
+    "/servers/{server:str}",
+    opt=spec(
+        summary="Replace a server",
+        answer=ServerDetail,
+        body=ServerBody,
+        role="editor",
+        may_fail=("conflict", "precondition_failed"),
+    ),
+)
+async def replace(request: Call) -> Answer:
+    """Replace every field; one that is left out gets its default."""
+    return await _put(request, ServerBody)
+
+
+# Litestar lets no handler of status 204 make its own answer; this one does.
+@delete(
+    "/servers/{server:str}",
+    status_code=200,
+    opt=spec(
+        summary="Delete a server",
+        status=204,
+        role="admin",
+        may_fail=("precondition_failed",),
+    ),
+)
+async def remove(request: Call) -> Answer:
+    """Delete a server with all that belongs to it."""
+    reference = _reference(request)
+    expected = _tags(request, b"if-match", weak=False)
+    await delete_server(request.app.state.store, reference, expected)
+    return Answer(b"", status=204)
+
+
+async def _put(request: Call, kind: type[ServerBody] | type[ServerPatch]) -> Answer:
+    reference = _reference(request)
+    expected = _tags(request, b"if-match", weak=False)
+    body = await read_body(request, kind)
+    store = request.app.state.store
+    try:
+        text = await put_server(store, reference, body, expected)
+    except Conflict as error:
+        raise _seen(request, error) from None
+    return _whole(text, etag(text))
+
+
+def _reference(request: Call) -> Reference:
+    read_query(request.scope["query_string"], NoQuery)
+    return read_reference(request.path_params["server"])
+
+
+def _whole(body: str, tag: str) -> Answer:
+    return json_text(body, headers=[(b"etag", tag.encode())])
+
+
+def _seen(request: Call, error: Conflict) -> Conflict:
+    """The error with the path as this client sees it."""
+    if not error.existing:
+        return error
+    return Conflict(error.message, existing=path_of(request, error.existing))
+
+
+def _tags(request: Call, name: bytes, *, weak: bool) -> frozenset[str]:
+    """The validators of a condition; empty without that header.
+
+    A weak one serves a read only, and `*` stands for itself.
+    """
+    lines = [value for key, value in request.scope["headers"] if key == name]
+    if not lines:
+        return frozenset()
+    found = _ETAG.findall(b",".join(lines).decode("latin-1"))
+    kept = [tag.removeprefix("W/") for tag in found if weak or tag[0] != "W"]
+    return frozenset(kept) or frozenset({""})
+
+
+ROUTES = [servers, server_by_id, add, change, replace, remove]
