@@ -1,9 +1,11 @@
 """As much of PromQL as the alerts use, over samples that a test makes up."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
@@ -181,7 +183,7 @@ class Expression:
             self._take()
             t -= seconds(self._take())
         return {
-            labels: [(at, v) for at, v in samples if t - window_s < at <= t]
+            labels: samples[_place(samples, t - window_s) : _place(samples, t)]
             for labels, samples in self._series.data.get(metric, {}).items()
             if _fits(dict(labels), matchers)
         }
@@ -207,6 +209,11 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         found.append((match.lastgroup, match[match.lastgroup]))
         at = match.end()
     return found
+
+
+def _place(samples: Samples, t: float) -> int:
+    """Where the samples after a time begin."""
+    return bisect_right(samples, t, key=itemgetter(0))
 
 
 def _vector(value: Value) -> Vector:

@@ -9,16 +9,16 @@ from service import metrics
 from tests.ops.promql import Expression, Samples, Series, fires, seconds
 from tests.ops.test_monitoring import rules
 
-HOUR = 3600
+LENGTH_S = 2400
 STEP = 15
-TROUBLE_AT = 1800
+TROUBLE_AT = 900
 RATE = 100.0
 Change = Callable[[Series], None]
 
 
 def over_time(value: Callable[[float], float], start: float = 0) -> Samples:
     """A sample of a value at every scrape."""
-    return [(t, value(t)) for t in range(int(start), HOUR + 1, STEP)]
+    return [(t, value(t)) for t in range(int(start), LENGTH_S + 1, STEP)]
 
 
 def after(t: float, per_second: float) -> float:
@@ -110,16 +110,16 @@ TROUBLES: list[tuple[str, Change]] = [
     ("McpsUnavailable", unavailable("storage_full", 2.0)),
     ("McpsErrors", replace("mcps_requests_total", lambda t: after(t, 0.5), **ERRORS)),
     ("McpsSlowQueries", lambda series: put_durations(series, slow_share=0.05)),
-    ("McpsNearRequestLimit", replace("mcps_requests_in_flight", lambda t: t / 4)),
+    ("McpsNearRequestLimit", replace("mcps_requests_in_flight", lambda t: t / 2.5)),
 ]
 
 
 def firing(series: Series) -> set[str]:
-    """The alerts that fire within the hour."""
+    """The alerts that fire in the time."""
     return {
         rule["alert"]
         for rule in rules()
-        if fires(rule["expr"], waits(rule), series, until_s=HOUR)
+        if fires(rule["expr"], waits(rule), series, until_s=LENGTH_S)
     }
 
 
