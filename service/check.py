@@ -112,10 +112,16 @@ async def _look(store: Store, settings: Settings, seen: Report, *, slow: bool) -
     add(rules.server_findings(server))
     extensions = await store.rows("inspection_extensions")
     seen.extensions = {row["name"]: row["installed"] for row in extensions}
-    has_index = bool(server["has_vector_index"])
-    add(rules.extension_findings(extensions, has_vector_index=has_index, slow=slow))
-    add(rules.migration_findings(seen.migrations))
     has_pending = any(step.state == "pending" for step in seen.migrations)
+    add(
+        rules.extension_findings(
+            extensions,
+            has_vector_index=bool(server["has_vector_index"]),
+            has_pending=has_pending,
+            slow=slow,
+        )
+    )
+    add(rules.migration_findings(seen.migrations))
     tables = await store.rows("inspection_privileges")
     role = await _row(store, "migration_role")
     add(rules.privilege_findings(tables, role, has_pending=has_pending))

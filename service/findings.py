@@ -89,7 +89,7 @@ def clock_finding(skew_s: float) -> Finding:
 
 
 def extension_findings(
-    extensions: Iterable[Row], *, has_vector_index: bool, slow: bool
+    extensions: Iterable[Row], *, has_vector_index: bool, has_pending: bool, slow: bool
 ) -> Iterator[Finding]:
     """Which extensions are there, and how to get those that are not."""
     there = []
@@ -101,7 +101,7 @@ def extension_findings(
             if slow and installed is None:
                 yield _no_statements(extension)
         elif installed is None:
-            yield _missing(extension)
+            yield _missing(extension, has_pending=has_pending)
         elif name == "vector" and not has_vector_index:
             text = "vector is installed, but its index is missing"
             yield Finding("warning", "extensions", text, "run `mcps migrate`")
@@ -109,19 +109,21 @@ def extension_findings(
         yield Finding("ok", "extensions", ", ".join(there))
 
 
-def _missing(extension: Row) -> Finding:
-    name = extension["name"]
+def _missing(extension: Row, *, has_pending: bool) -> Finding:
+    name, is_required = extension["name"], extension["is_required"]
     text = f"the extension {name} is missing"
-    if not extension["is_required"]:
+    if not is_required:
         text += ": no vector search here, all else works"
-    level: Level = "error" if extension["is_required"] else "warning"
+    level: Level = "error" if is_required else "warning"
     if extension["available"] is None:
-        package = "pgvector" if name == "vector" else "postgresql-contrib"
+        package = "postgresql-contrib" if is_required else "pgvector"
         mend = f"install {package} on the server, then run `mcps migrate`"
-    elif extension["may_create"]:
-        mend = "run `mcps migrate`"
-    else:
+    elif not extension["may_create"]:
         mend = f"as a superuser: {extension['statement']} Then run `mcps migrate`"
+    elif is_required and not has_pending:
+        mend = f"somebody dropped it: {extension['statement']}"
+    else:
+        mend = "run `mcps migrate`"
     return Finding(level, "extensions", text, mend)
 
 

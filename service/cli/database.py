@@ -1,6 +1,5 @@
 """`mcps migrate` and `mcps check`."""
 
-import asyncio
 import sys
 
 import click
@@ -11,7 +10,7 @@ from rich.text import Text
 from service import check as inspection
 from service import logs
 from service.check import Report
-from service.cli.run import say
+from service.cli.run import run_async, say
 from service.errors import McpsError
 from service.settings import read_settings
 from service.store import migrate as migrations
@@ -67,7 +66,7 @@ def check(as_json: bool, slow: bool) -> None:
     logs.configure_for_commands()
     try:
         with located(settings, say) as found:
-            seen = asyncio.run(inspection.report(settings, found, slow=slow))
+            seen = run_async(inspection.report(settings, found, slow=slow))
     except McpsError as error:
         seen = inspection.unreachable(settings, error)
     if as_json:
