@@ -7,6 +7,7 @@ from types import FrameType
 import click
 
 from service.cli.database import check, migrate
+from service.cli.keys import keys
 from service.cli.serve import dev, serve
 from service.errors import McpsError
 
@@ -20,7 +21,7 @@ def commands() -> None:
     """MCPS: a self-hosted catalog of MCP servers."""
 
 
-for command in (dev, serve, migrate, check):
+for command in (dev, serve, migrate, check, keys):
     commands.add_command(command)
 
 

@@ -75,7 +75,8 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await exchange.preflight()
                 return
-            async with asyncio.timeout(self._settings.request_timeout):
+            async with asyncio.timeout(self._settings.request_timeout) as deadline:
+                scope["deadline"] = deadline
                 await self._app(scope, exchange.receive, exchange.send)
         except TimeoutError:
             await exchange.fail(errors.DeadlineExceeded())

@@ -29,6 +29,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     role: Access = None
     """`open` never needs a key; None is a read, which needs one only with
     REQUIRE_API_KEY; a role needs that role or a higher one."""
+    limit_s: float = 0.0
+    """A time limit of its own, for work on the whole catalog."""
     tag: str = "catalog"
     media: str = "application/json"
     may_fail: tuple[str, ...] = ()
