@@ -19,12 +19,18 @@ from service.keys import KeyRing
 from service.settings import Settings, read_settings
 from service.store.base import Store
 from service.store.locate import make_store
-from service.web import docs, probes
+from service.web import admin, catalog, children, docs, probes
 from service.web.auth import KeyCheck, require_checks
 from service.web.edge import Edge
 from service.web.problems import handle_error
 
-ROUTES: Sequence[ControllerRouterHandler] = [*probes.ROUTES, *docs.ROUTES]
+ROUTES: Sequence[ControllerRouterHandler] = [
+    *probes.ROUTES,
+    *docs.ROUTES,
+    *admin.ROUTES,
+    *catalog.ROUTES,
+    *children.ROUTES,
+]
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Edge:
@@ -39,7 +45,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 def make_litestar(settings: Settings, store: Store) -> Litestar:
     """Routes, lifespan and error table put together."""
     ring = KeyRing(store, settings)
-    state = {"settings": settings, "store": store, "keys": ring, "draining": False}
+    state = {"settings": settings, "store": store, "ring": ring, "draining": False}
     app = Litestar(
         route_handlers=ROUTES,
         before_request=KeyCheck(ring, settings),
@@ -65,7 +71,7 @@ async def _serve(app: Litestar) -> AsyncIterator[None]:
         yield
     finally:
         watch.cancel()
-        await app.state.keys.close()
+        await app.state.ring.close()
         await store.close()
         if settings.prometheus_multiproc_dir:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
