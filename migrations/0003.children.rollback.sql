@@ -8,4 +8,3 @@ drop table resource_template cascade;
 drop table tool_embedding;
 drop table tool cascade;
 drop table server_version cascade;
-drop function name_words(text);
