@@ -211,6 +211,9 @@ class Cluster:
             _signal(pid, signal.SIGKILL)
         if self._server is not None:
             self._server.process.wait(STOP_LIMIT_S)
+        limit_at = time.monotonic() + STOP_LIMIT_S
+        while any(map(is_alive, pids)) and time.monotonic() < limit_at:
+            time.sleep(0.005)
 
 
 def chosen_binaries() -> Binaries:
@@ -268,6 +271,17 @@ def children_of(pid: int) -> list[int]:
         pairs = [tuple(map(int, row.split())) for row in rows]
         return [child for child, parent in pairs if parent == pid]
     return [child for child, parent in _proc_pairs() if parent == pid]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not yet waited for does not."""
+    with suppress(OSError):
+        os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat")
+        return (
+            not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        )
+    return False
 
 
 def _proc_pairs() -> Iterator[tuple[int, int]]:

@@ -16,8 +16,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from service.errors import DatabaseDown, InvalidSettings, NotSupported
-from service.store import account, binaries, embedded, launcher
+from service.errors import DatabaseDown, InvalidSettings
+from service.store import embedded, launcher
 from service.store.account import Account, server_account
 from service.store.binaries import Binaries
 from service.store.embedded import Embedded, socket_folder
@@ -374,36 +374,6 @@ def test_root_serves_a_folder_that_no_other_account_can_enter(
 
 
 @needs_root
-def test_root_copies_programs_that_the_server_account_cannot_read(
-    tmp_path: Path,
-    programs: Binaries,
-    made: Callable[[Path], Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    if not programs.in_wheel:
-        pytest.skip("a system's programs may look for files at fixed paths")
-    private = tmp_path / "private"
-    package = programs.folder.parents[1]
-    private.mkdir(mode=0o700)
-    for part in (package, package.with_name(f"{package.name}.libs")):
-        if part.exists():
-            shutil.copytree(part, private / part.name)
-    hidden = Binaries(
-        private / package.name / "pginstall" / "bin",
-        programs.version,
-        programs.source,
-        in_wheel=True,
-    )
-    with tempfile.TemporaryDirectory() as cache:
-        Path(cache).chmod(0o755)
-        monkeypatch.setattr(account, "_CACHES", (Path(cache) / "mcps",))
-        with embedded.embedded(made(tmp_path / "pg"), hidden, settings=QUICK) as url:
-            assert answers(url)
-        (copy,) = (Path(cache) / "mcps").iterdir()
-        assert not list(copy.rglob("include"))
-
-
-@needs_root
 def test_an_ordinary_user_runs_it_and_root_after_that_too(
     owners: Owners, programs: Binaries
 ) -> None:
@@ -463,45 +433,3 @@ def test_a_link_folder_of_somebody_else_is_not_trusted(
     assert link.parent == own / f"mcps-{os.geteuid()}"
     assert link.readlink() == cluster
     assert socket_folder(cluster) == link
-
-
-def fake_programs(folder: Path, version: str) -> Path:
-    folder.mkdir(parents=True)
-    for name in ("initdb", "postgres"):
-        program = folder / name
-        program.write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
-        program.chmod(0o755)
-    return folder
-
-
-def test_newest_programs_of_the_machine_are_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for version in ("9.6.24", "14.9", "16.3", "17beta1"):
-        fake_programs(tmp_path / version / "bin", version)
-    monkeypatch.setattr(binaries, "_PLACES", (f"{tmp_path}/*/bin",))
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    assert binaries.system_binaries().version == (17, 0)
-    shutil.rmtree(tmp_path / "17beta1")
-    assert binaries.system_binaries().source.startswith("PostgreSQL 16.3 in ")
-    monkeypatch.setattr(binaries, "_WHEEL", "no_such_wheel")
-    assert binaries.find_binaries().major == 16
-
-
-def test_a_machine_without_programs_is_told_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(binaries, "_WHEEL", "no_such_wheel")
-    monkeypatch.setattr(binaries, "_PLACES", ())
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    with pytest.raises(NotSupported, match="DATABASE_URL"):
-        binaries.find_binaries()
-
-
-@pytest.mark.parametrize(("version", "problem"), [("", "no working"), ("13.2", "15")])
-def test_a_wanted_folder_without_usable_programs_names_the_setting(
-    tmp_path: Path, version: str, problem: str
-) -> None:
-    folder = fake_programs(tmp_path / "bin", version) if version else tmp_path
-    with pytest.raises(InvalidSettings, match=f"POSTGRES_BINDIR: .*{problem}"):
-        binaries.find_binaries(folder)
