@@ -12,7 +12,15 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from service.errors import Unavailable
+
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+# Every reason has its series from the start, so that a rate sees the first one.
+UNAVAILABLE_CODES = (
+    "unavailable",
+    *(kind.code for kind in Unavailable.__subclasses__()),
+)
 
 REQUESTS = Counter(
     "mcps_requests",
@@ -32,6 +40,8 @@ REQUESTS_IN_FLIGHT = Gauge(
 UNAVAILABLE = Counter(
     "mcps_unavailable", "Answers with 503, by the code of their reason.", ("code",)
 )
+for _code in UNAVAILABLE_CODES:
+    UNAVAILABLE.labels(_code)
 QUERY_SECONDS = Summary(
     "mcps_query_seconds", "Time in the database by query name.", ("query",)
 )

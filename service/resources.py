@@ -6,6 +6,6 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resource(name: str) -> Path:
-    """The folder or file `name` (queries, migrations, env.sample) of this release."""
+    """The folder or file `name` (queries or migrations) of this release."""
     inside = _PACKAGE / name
     return inside if inside.exists() else _PACKAGE.parent / name

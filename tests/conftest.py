@@ -5,19 +5,19 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-from litestar.types import ASGIApp
 
 from service.app import create_app
 from service.settings import Settings, read_settings
 from service.store.migrate import apply
 from service.store.postgres import PostgresStore
+from service.web.edge import Edge
 from tests import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,13 +100,13 @@ async def store(settings: Settings, database_url: str) -> AsyncIterator[Postgres
 
 
 @pytest.fixture
-async def app(settings: Settings, store: PostgresStore) -> ASGIApp:
+async def app(settings: Settings, store: PostgresStore) -> Edge:
     """The application on the test's store."""
     return create_app(settings, store)
 
 
 @pytest.fixture
-async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+async def client(app: Edge) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, without a network between."""
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     base = "http://catalog.test"
@@ -149,9 +149,9 @@ def run_mcps(database_url: str, tmp_path: Path) -> RunMcps:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Iterator[Path]:
+def shared_data() -> Path:
     """The folder of real data; the test skips where it is not beside the checkout."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the real data is not beside this checkout")
-    yield folder
+    return folder

@@ -245,17 +245,18 @@ class PostgresStore:
         self._breaker.check()
         try:
             async with asyncio.timeout(self._settings.db_request_timeout):
-                try:
-                    return await self._once(query, arguments, fetch)
-                except Exception as error:
-                    may_repeat = not query.is_write or proves_nothing_ran(error)
-                    if not may_repeat or not is_transient(error):
-                        raise
-                    return await again(
-                        lambda: self._once(query, arguments, fetch), error
-                    )
+                return await self._tried(query, arguments, fetch)
         except Exception as error:
             raise self._failed(error) from error
+
+    async def _tried(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
+        try:
+            return await self._once(query, arguments, fetch)
+        except Exception as error:
+            may_repeat = not query.is_write or proves_nothing_ran(error)
+            if not may_repeat or not is_transient(error):
+                raise
+            return await again(lambda: self._once(query, arguments, fetch), error)
 
     async def _once(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
         began_at = time.perf_counter()

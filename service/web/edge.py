@@ -10,6 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from litestar import Litestar
+
 from service import errors, logs, metrics
 from service.settings import Settings
 from service.web.parameters import decode
@@ -41,14 +43,14 @@ Message = dict[str, Any]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-Application = Callable[..., Awaitable[None]]
 
 
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, app: Application, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, app: Litestar, settings: Settings) -> None:
+        self.app = app
+        self._call: Callable[..., Awaitable[None]] = app
         self._settings = settings
         self._in_flight = 0
         self._counters: dict[tuple[str, str, int], Any] = {}
@@ -56,7 +58,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass lifespan events on."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._call(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
         self._in_flight += 1
@@ -77,7 +79,7 @@ class Edge:
                 return
             async with asyncio.timeout(self._settings.request_timeout) as deadline:
                 scope["deadline"] = deadline
-                await self._app(scope, exchange.receive, exchange.send)
+                await self._call(scope, exchange.receive, exchange.send)
         except TimeoutError:
             await exchange.fail(errors.DeadlineExceeded())
         except errors.McpsError as error:

@@ -33,14 +33,12 @@ _DESCRIPTIONS = {
 
 def operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, Spec]]:
     """Path, method, handler and Spec of everything the application answers."""
-    for route in app.routes:
-        if not isinstance(route, HTTPRoute):
-            continue
-        for handler in route.route_handlers:
-            found = handler.opt.get("spec")
-            for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
-                if found is not None:
-                    yield route.path_format, method.lower(), handler, found
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    pairs = [(route, handler) for route in routes for handler in route.route_handlers]
+    for route, handler in pairs:
+        for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
+            if found := handler.opt.get("spec"):
+                yield route.path_format, method.lower(), handler, found
 
 
 def openapi_document(app: Litestar, *, version: str, root_path: str) -> Schema:
