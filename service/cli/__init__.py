@@ -8,6 +8,7 @@ import click
 
 from service.cli.database import check, migrate
 from service.cli.keys import keys
+from service.cli.load import load
 from service.cli.serve import dev, serve
 from service.errors import McpsError
 
@@ -21,7 +22,7 @@ def commands() -> None:
     """MCPS: a self-hosted catalog of MCP servers."""
 
 
-for command in (dev, serve, migrate, check, keys):
+for command in (dev, serve, migrate, load, keys, check):
     commands.add_command(command)
 
 

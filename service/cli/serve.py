@@ -9,6 +9,7 @@ from service import settings as configuration
 from service.cli import server
 from service.cli.run import open_store, run_async, say
 from service.errors import InvalidSettings
+from service.sample import load_sample
 from service.settings import DEVELOPMENT_KEY, Settings, read_settings
 from service.store.base import Store
 from service.store.locate import Located, located, shown
@@ -46,6 +47,7 @@ def dev(host: str | None, port: Number, workers: Number) -> None:
     with located(settings, say) as found:
         say(f"Database  {shown(found)}")
         apply(found.url, say=say)
+        run_async(open_store(settings, found, _fill))
         base = f"http://{settings.api_host}:{settings.api_port}{settings.root_path}"
         say(f"Catalog   {base}/servers")
         say(f"Health    {base}/health/db")
@@ -71,6 +73,11 @@ def _serve(settings: Settings, found: Located) -> None:
         if settings.api_workers > 1:
             configuration.export({"PROMETHEUS_MULTIPROC_DIR": folder})
         server.run(settings)
+
+
+async def _fill(store: Store) -> None:
+    if count := await load_sample(store):
+        say(f"Sample    {count} servers, because the catalog was empty")
 
 
 async def _look(_store: Store) -> None:
