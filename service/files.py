@@ -78,14 +78,16 @@ def _unpacked(packed: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     inflater = None
     while packed or (packed := next(chunks, b"")):
         if inflater is None:
+            # Some writers pad with zeros.
+            packed = packed.lstrip(b"\0")
+            if not packed:
+                continue
             inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         if text := inflater.decompress(packed, CHUNK_BYTES):
             yield text
         packed = inflater.unconsumed_tail
         if inflater.eof:
-            # Some writers pad with zeros.
-            packed = inflater.unused_data.lstrip(b"\0")
-            inflater = None
+            packed, inflater = inflater.unused_data, None
     if inflater is not None:
         message = "the gzip data ends early"
         raise Broken(message)
