@@ -254,6 +254,84 @@ update server s
  where s.registry_name = l.registry_name
    and (s.last_indexed_at is null or s.last_indexed_at < now() - interval '1 day');
 
+-- name: load_is_due()$
+-- Whether there is nothing in the catalog yet.
+select not exists (select from server) as is_due;
+
+-- name: load_tools(items)!
+-- Puts in tools of servers that are given by registry name.
+insert into tool (server_id, name, description, input_schema)
+select s.id,
+       i.name,
+       i.description,
+       i.input_schema
+  from json_to_recordset(:items::text::json)
+    as i(server text, name text, description text, input_schema json)
+  join server s
+    on s.registry_name = i.server;
+
+-- name: load_prompts(items)!
+-- Puts in prompts.
+insert into prompt (server_id, name, description, arguments)
+select s.id,
+       i.name,
+       i.description,
+       i.arguments
+  from json_to_recordset(:items::text::json)
+    as i(server text, name text, description text, arguments json)
+  join server s
+    on s.registry_name = i.server;
+
+-- name: load_resources(items)!
+-- Puts in resource templates.
+insert into resource_template (server_id, uri_template, name, mime_type, description)
+select s.id,
+       i.uri_template,
+       i.name,
+       i.mime_type,
+       i.description
+  from json_to_recordset(:items::text::json)
+    as i(server text, uri_template text, name text, mime_type text, description text)
+  join server s
+    on s.registry_name = i.server;
+
+-- name: load_dependencies(items)!
+-- Puts in dependencies.
+insert into dependency (server_id, library_name, version_constraint, ecosystem, type)
+select s.id,
+       i.library_name,
+       i.version_constraint,
+       i.ecosystem,
+       i.type
+  from json_to_recordset(:items::text::json)
+    as i(server text, library_name text, version_constraint text, ecosystem text, type text)
+  join server s
+    on s.registry_name = i.server;
+
+-- name: load_releases(items)!
+-- Puts in releases.
+insert into release (server_id, version, changelog, published_at)
+select s.id,
+       i.version,
+       i.changelog,
+       i.published_at
+  from json_to_recordset(:items::text::json)
+    as i(server text, version text, changelog text, published_at timestamptz)
+  join server s
+    on s.registry_name = i.server;
+
+-- name: load_contributors(items)!
+-- Puts in contributors.
+insert into contributor (server_id, username, platform, commits)
+select s.id,
+       i.username,
+       i.platform,
+       i.commits
+  from json_to_recordset(:items::text::json)
+    as i(server text, username text, platform text, commits bigint)
+  join server s
+    on s.registry_name = i.server;
+
 -- name: load_count_words()!
 -- Counts in how many texts each word of the catalog occurs; forgets the other words.
 with kept as (

@@ -136,18 +136,23 @@ class _Load:
         if not self._new and not self._changed:
             return
         async with self._store.transaction(timeout_s=BATCH_TIMEOUT_S) as work:
+            await work.row("load_lock")
             await work.run("load_count_words")
             if self._counts.versions_new > MANY_VERSIONS:
                 await work.run("load_analyze")
 
     async def _stored(self, entries: list[Entry]) -> Stored:
+        stored = Stored(set(), set(), set(), set())
         async for attempt in stamina.retry_context(
             on=is_transient, attempts=TRIES, timeout=None, wait_max=LONGEST_WAIT_S
         ):
             with attempt:
-                async with self._store.transaction(timeout_s=BATCH_TIMEOUT_S) as work:
-                    return await put_entries(work, entries, self._is_again)
-        raise AssertionError
+                stored = await self._stored_once(entries)
+        return stored
+
+    async def _stored_once(self, entries: list[Entry]) -> Stored:
+        async with self._store.transaction(timeout_s=BATCH_TIMEOUT_S) as work:
+            return await put_entries(work, entries, self._is_again)
 
     def _newest(self, batch: list[Entry]) -> list[Entry]:
         """One entry for each name and version."""
