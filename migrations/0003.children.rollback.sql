@@ -1,5 +1,4 @@
 call migration_delete('0003.children');
-drop view server_detail;
 drop table contributor cascade;
 drop table release cascade;
 drop table dependency cascade;

@@ -196,26 +196,4 @@ select c.id, c.server_id,
          || '}' as doc
   from contributor c;
 
--- The whole server: what a list shows of it, its README, and how much belongs to it.
-create view server_detail as
-select s.id,
-       left(s.doc, -1)
-         || ',"readme_content":' || json_quote(s.readme_content)
-         || ',"counts":{"tools":'
-         || (select count(*) from tool c where c.server_id = s.id)
-         || ',"resources":'
-         || (select count(*) from resource_template c where c.server_id = s.id)
-         || ',"prompts":'
-         || (select count(*) from prompt c where c.server_id = s.id)
-         || ',"dependencies":'
-         || (select count(*) from dependency c where c.server_id = s.id)
-         || ',"releases":'
-         || (select count(*) from release c where c.server_id = s.id)
-         || ',"contributors":'
-         || (select count(*) from contributor c where c.server_id = s.id)
-         || ',"versions":'
-         || (select count(*) from server_version c where c.server_id = s.id)
-         || '}}' as doc
-  from server s;
-
 call migration_put('0003.children');
