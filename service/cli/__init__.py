@@ -31,7 +31,7 @@ def main() -> None:
     # As an exception, so that an embedded server is stopped on the way out.
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        sys.exit(commands.main(standalone_mode=False))
+        sys.exit(commands.main(prog_name="mcps", standalone_mode=False))
     except McpsError as error:
         _complain(error)
         sys.exit(error.exit_code)
