@@ -9,16 +9,15 @@ as $$
 begin
   begin
     create extension if not exists vector;
+    if to_regclass('tool_embedding_nearest') is null
+       and exists (select from pg_am where amname = 'hnsw') then
+      create index tool_embedding_nearest on tool_embedding
+        using hnsw ((embedding::vector(1536)) vector_cosine_ops);
+    end if;
   exception
     when insufficient_privilege or feature_not_supported or undefined_file then
       raise notice 'vector is not available: vector search answers 501';
   end;
-
-  if to_regclass('tool_embedding_nearest') is null
-     and exists (select from pg_am where amname = 'hnsw') then
-    create index tool_embedding_nearest on tool_embedding
-      using hnsw ((embedding::vector(1536)) vector_cosine_ops);
-  end if;
 
   begin
     if current_setting('shared_preload_libraries') like '%pg_stat_statements%' then

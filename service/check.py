@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from service import findings as rules
-from service.errors import McpsError
+from service.errors import McpsError, MigrationFailed
 from service.findings import Finding
 from service.settings import Settings, masked_url
 from service.store import migrate
@@ -61,6 +61,8 @@ async def report(settings: Settings, found: Located, *, slow: bool = False) -> R
     seen.findings.append(Finding("ok", "settings", text))
     try:
         seen.migrations = await asyncio.to_thread(migrate.status, found.url)
+    except MigrationFailed as error:
+        seen.findings.append(_failure("migrations", error))
     except McpsError as error:
         seen.findings.append(_failure("connection", error))
         return concluded(seen)

@@ -48,9 +48,7 @@ async def test_a_role_without_the_right_is_told_the_exact_statement(
         await asyncio.to_thread(migrate.apply, as_role(empty_url, role))
     text = str(caught.value)
     assert "\n" not in text
-    assert (
-        f"the role {role} may not create extensions in the database {database}" in text
-    )
+    assert f"role {role} may not create extensions in the database {database}" in text
     assert "superuser" in text
     steps = await asyncio.to_thread(migrate.status, as_role(empty_url, role))
     assert [s.name for s in steps if s.state == "applied"] == ["0000.migration"]
@@ -157,3 +155,26 @@ async def test_slow_statements_answer_nothing_where_none_are_collected(
     await connection.execute("drop extension if exists pg_stat_statements")
     assert await connection.fetch("select * from slow_statements(10)") == []
     await connection.close()
+
+
+async def test_a_server_without_a_required_extension_is_told_apart(
+    empty_url: str, folder: Path
+) -> None:
+    file = folder / "0001.extensions.sql"
+    file.write_text(file.read_text("utf-8").replace("'btree_gist'", "'no_such'"))
+    with pytest.raises(errors.MigrationFailed, match="contrib package") as caught:
+        await asyncio.to_thread(migrate.apply, empty_url, folder=folder)
+    assert "no_such: install its contrib" in str(caught.value)
+
+
+async def test_a_role_that_does_not_own_the_tables_stops_at_nothing_to_do(
+    empty_url: str, role: str
+) -> None:
+    await asyncio.to_thread(migrate.apply, empty_url)
+    database = urlsplit(empty_url).path[1:]
+    await execute(
+        database,
+        "drop index if exists tool_embedding_nearest",
+        f"grant select, insert, delete on all tables in schema public to {role}",
+    )
+    assert await asyncio.to_thread(migrate.apply, as_role(empty_url, role)) == []

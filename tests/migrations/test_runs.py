@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
 from service import errors
+from service.settings import Settings
 from service.store import migrate
 from service.store.migrate import Step
 from service.store.postgres import PostgresStore
@@ -265,6 +267,36 @@ async def test_a_process_that_needs_a_newer_schema_says_so(
     assert not health.healthy
     assert "mcps migrate" in health.detail
     assert health.schema_version < health.schema_needed
+
+
+async def test_an_empty_database_is_unready_and_says_why(
+    settings: Settings, empty_url: str
+) -> None:
+    store = PostgresStore(settings, empty_url)
+    await store.open()
+    health = await store.health()
+    await store.close()
+    assert not health.healthy
+    assert health.detail == "migrations are missing: run `mcps migrate`"
+
+
+async def test_readiness_ends_with_the_schema_and_comes_back(
+    client: httpx.AsyncClient, database_url: str
+) -> None:
+    assert (await client.get("/health/db")).status_code == 200
+    await asyncio.to_thread(migrate.rollback, database_url, 1)
+    refused = await status_within(client, 503)
+    assert "mcps migrate" in refused.text
+    await asyncio.to_thread(migrate.apply, database_url)
+    await status_within(client, 200)
+
+
+async def status_within(client: httpx.AsyncClient, wanted: int) -> httpx.Response:
+    limit_at = time.monotonic() + 10
+    while (answer := await client.get("/health/db")).status_code != wanted:
+        assert time.monotonic() < limit_at, answer.text
+        await asyncio.sleep(0.1)
+    return answer
 
 
 async def test_a_process_serves_a_newer_schema(
