@@ -4,6 +4,7 @@ Every query answers with the page as JSON and with the sort key and id of the ro
 it, which is where the next page begins: no page is empty but the only one.
 """
 
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -67,25 +68,32 @@ class Order(NamedTuple):
         return self.column in _FIRST_KEYS
 
 
+class Asked(NamedTuple):
+    """A query for servers, as the database is asked for them."""
+
+    mark: Mark[ServerFilters]
+    order: Order
+    filters: dict[str, Value]
+    values: dict[str, Value]
+
+
 async def page_servers(store: Queries, query: ServerQuery) -> Page:
     """A page of the servers that pass the filters, in the order asked for.
 
     Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
     """
-    mark = find_mark(SERVERS, query, ServerFilters) or _first_mark(query)
-    order = _order(mark.filters)
-    filters = _server_values(mark.filters)
-    place = _place(query, mark)
+    asked = _asked(query)
+    order = asked.order
     row = None
-    if _has_candidates(filters, order):
-        row = await _row_of_few(store, order, mark, filters | place)
+    if _has_candidates(asked):
+        row = await _row_of_few(store, asked)
     if row is None:
         name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
-        (row,) = await store.rows(name, key=mark.key, **filters, **place)
-    page = _page(SERVERS, row, mark.filters)
+        (row,) = await store.rows(name, key=asked.mark.key, **asked.values)
+    page = _page(SERVERS, row, asked.mark.filters)
     if not query.count:
         return page
-    total = await store.value("server_count", **filters)
+    total = await store.value("server_count", **asked.filters)
     return msgspec.structs.replace(page, total=total)
 
 
@@ -162,6 +170,13 @@ def _place(query: Paged, mark: Mark[Filters]) -> dict[str, Value]:
     }
 
 
+@lru_cache(maxsize=1024)
+def _asked(query: ServerQuery) -> Asked:
+    mark = find_mark(SERVERS, query, ServerFilters) or _first_mark(query)
+    filters = _server_values(mark.filters)
+    return Asked(mark, _order(mark.filters), filters, filters | _place(query, mark))
+
+
 def _first_mark(query: ServerQuery) -> Mark[ServerFilters]:
     """Where a list begins: before every key."""
     values = {name: getattr(query, name) for name in ServerFilters.__struct_fields__}
@@ -207,20 +222,17 @@ def _moment(text: str | None) -> str | None:
         raise InvalidInput.at(place, message) from None
 
 
-def _has_candidates(filters: dict[str, Value], order: Order) -> bool:
+def _has_candidates(asked: Asked) -> bool:
     """Whether an index other than that of the order may leave only few servers."""
+    filters = asked.filters
     if filters["keyword"] or filters["category"]:
         return True
-    return filters["updated_since"] is not None and order.column != "updated_at"
+    return filters["updated_since"] is not None and asked.order.column != "updated_at"
 
 
-async def _row_of_few(
-    store: Queries,
-    order: Order,
-    mark: Mark[ServerFilters],
-    values: dict[str, Value],
-) -> Row | None:
-    labels = [word for word in (values["keyword"], values["category"]) if word]
+async def _row_of_few(store: Queries, asked: Asked) -> Row | None:
+    mark, order, filters, values = asked
+    labels = [word for word in (filters["keyword"], filters["category"]) if word]
     return await store.row(
         "server_page_of_few",
         labels=msgspec.json.encode(labels).decode() if labels else None,

@@ -32,7 +32,8 @@ _ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
 
 def path_of(request: Call, path: str) -> str:
     """A path of this API as the client has to ask for it."""
-    return quote(request.scope.get("root_path", "")) + path
+    root: str = request.scope.get("root_path", "")
+    return quote(root) + path if root else path
 
 
 def page_answer(request: Call, path: str, query: Paged, page: Page) -> Answer:
