@@ -1,5 +1,6 @@
 """Request bodies: JSON of a known type, with nothing that cannot be stored."""
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,6 +10,8 @@ from service.errors import InvalidInput, InvalidText, UnsupportedMediaType
 from service.models import has_bad_text
 
 Body = TypeVar("Body")
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
 
 async def read_body(request: Request[Any, Any, Any], kind: type[Body]) -> Body:
@@ -36,8 +39,7 @@ def decode_body(raw: bytes, kind: type[Body]) -> Body:
     try:
         body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        raise InvalidInput.at("body" + place.rstrip("`"), message) from None
+        raise _misfit(str(error)) from None
     except msgspec.DecodeError as error:
         raise InvalidInput.at("body", str(error)) from None
     except RecursionError:
@@ -45,6 +47,18 @@ def decode_body(raw: bytes, kind: type[Body]) -> Body:
     if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
         _refuse_bad_text(body)
     return body
+
+
+def _misfit(text: str) -> InvalidInput:
+    """The error for what msgspec says; a field that is unknown is the place itself."""
+    message, _, place = text.partition(" - at `$")
+    place = "body" + place.rstrip("`")
+    if unknown := _UNKNOWN.match(message):
+        place, message = (
+            f"{place}.{unknown.group(1)[:64]}",
+            "unknown or protected field",
+        )
+    return InvalidInput.at(place[:256], message[:256])
 
 
 def _refuse_bad_text(body: object) -> None:
