@@ -1,15 +1,18 @@
 """`mcps keys`: make, list and revoke API keys."""
 
+import sys
+
 import click
 import msgspec
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from service import keys as work
 from service.cli.run import say, with_store
 from service.models import Role
 
+_PIPED_WIDTH = 400
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
 
@@ -51,13 +54,15 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    table = Table("Prefix", "Role", "Name", "Created", "Expires", "Last used", "State")
+    prefix = Column("Prefix", no_wrap=True)
+    table = Table(prefix, "Role", "Name", "Created", "Expires", "Last used", "State")
     for key in found:
         state = Text(key.state, style=_COLOURS[key.state])
         times = (key.created_at, key.expires_at, key.last_used_at)
         shown = [_minute(at) for at in times]
         table.add_row(key.prefix, key.role, Text(key.name), *shown, state)
-    Console(soft_wrap=True).print(table)
+    # Piped into another program a row stays one line.
+    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
 
 
 @keys.command()
