@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from service.errors import InvalidInput
-from service.keys import create_key, end_of
+from service.keys import create_key, end_of, list_keys
 from service.models_admin import KeyEntry, NewKey
-from service.settings import Settings
 from service.store.postgres import PostgresStore
 from tests.conftest import RunMcps
+from tests.waiting import until
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -130,14 +130,16 @@ def test_any_other_end_is_refused(text: str) -> None:
 
 
 async def test_a_key_that_was_used_shows_when(
-    run_mcps: RunMcps,
-    store: PostgresStore,
-    settings: Settings,
-    client: httpx.AsyncClient,
+    run_mcps: RunMcps, store: PostgresStore, client: httpx.AsyncClient
 ) -> None:
     made = await create_key(store, name="ci", role="admin")
     answer = await client.get("/admin/stats", headers={"X-API-Key": made.key})
     assert answer.status_code == 200
+
+    async def is_noted() -> bool:
+        return (await list_keys(store))[0].last_used_at is not None
+
+    await until(is_noted)
     (listed,) = keys(run_mcps)
     assert listed.last_used_at is not None
 
