@@ -157,5 +157,6 @@ def _print_tables(reports: list[FileReport]) -> None:
         console.print(
             f"{report.entries:,} entries: {report.flagged:,} flagged, "
             f"{report.repeated:,} repeated, {report.rejected:,} rejected; "
-            f"{report.seconds:.1f} s, {report.entries_per_s:,.0f} entries/s"
+            f"{report.seconds:.1f} s, {report.entries_per_s:,.0f} entries/s",
+            highlight=False,
         )

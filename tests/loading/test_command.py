@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from service.cli import progress
+from service.files import Source
+from service.loading import LoadReport
 from tests.conftest import ROOT, RunMcps
 from tests.loading.conftest import item
 from tests.waiting import until
@@ -189,6 +192,20 @@ async def test_ctrl_c_keeps_whole_batches_and_the_next_run_goes_on(
     again = run_mcps("load", "--json", "-", input=lines)
     report = summary(again)
     assert (report["versions_new"], report["versions_unchanged"]) == (500, 2000)
+
+
+def test_a_long_load_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    source = Source("list.json", check=lambda: None)
+    source.size_bytes, source.read_bytes = 200, 50
+    report = LoadReport(entries=3000, versions_new=2000, rejected=1, seconds=2.0)
+    said: list[str] = []
+    with progress.Progress(source, say=said.append, is_terminal=False) as shown:
+        shown.show(report)
+        source.size_bytes = None
+        shown.show(report)
+    counts = "3,000 entries, 2,000 new or changed, 1 rejected, 1,500/s"
+    assert said == [f"list.json: 25%, {counts}", f"list.json: {counts}"]
 
 
 @pytest.mark.slow
