@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # keys
     admin_api_key: str = ""
     require_api_key: bool = False
+    # registry API
+    github_client_id: str = ""
     # logs and metrics
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

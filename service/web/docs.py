@@ -38,7 +38,7 @@ def document(app: Litestar) -> dict[str, Any]:
     state = app.state
     if "openapi" not in state:
         root_path = state.settings.root_path
-        state.openapi = openapi_document(app, version=VERSION, root_path=root_path)
+        state.openapi = openapi_document(app, root_path=root_path)
     found: dict[str, Any] = state.openapi
     return found
 
@@ -94,13 +94,13 @@ def _page(found: dict[str, Any]) -> str:
     sections = "".join(
         f"<h2>{escape(tag)}</h2>{''.join(blocks)}" for tag, blocks in by_tag.items()
     )
-    title = f"{escape(info['title'])} {escape(info['version'])}"
+    title = f"{escape(info['title'])} {escape(VERSION)}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width">'
         f"<title>{title}</title>"
         f'<link rel="stylesheet" href="docs/style.css"></head><body>'
-        f"<h1>{title}</h1><p>{escape(info['description'])}</p>"
+        f"<h1>{title}</h1><p>{escape(info['summary'])}</p>"
         f'<p><a href="openapi.json">openapi.json</a> '
         f'<a href="openapi.yaml">openapi.yaml</a></p>{sections}</body></html>'
     )

@@ -15,6 +15,7 @@ from litestar import Litestar
 from service import errors, logs, metrics
 from service.settings import Settings
 from service.web.parameters import decode
+from service.web.paths import readdressed
 from service.web.problems import problem, unexpected
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
@@ -24,11 +25,16 @@ _FIXED_HEADERS = [
     (b"access-control-allow-origin", b"*"),
     (
         b"access-control-expose-headers",
-        b"ETag, Link, Location, Retry-After, X-Request-Id, X-Total-Count",
+        b", ".join(
+            [
+                b"ETag, Link, Location, Retry-After, X-Request-Id, X-Total-Count",
+                b"X-MCPS-Serial",
+            ]
+        ),
     ),
 ]
 _PREFLIGHT_HEADERS = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
         b"Authorization, Content-Type, If-Match, If-None-Match, X-API-Key",
@@ -60,6 +66,7 @@ class Edge:
         if scope["type"] != "http":
             await self._call(scope, receive, send)
             return
+        scope = readdressed(scope)
         exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
         self._in_flight += 1
         metrics.REQUESTS_IN_FLIGHT.inc()

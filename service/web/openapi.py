@@ -14,6 +14,13 @@ from service.web.spec import Spec
 
 Schema = dict[str, Any]
 
+# Other registries take a catalog for their own kind by this version and the address in
+# the description, so both stay as they are while the registry API does.
+API_VERSION = "1.0.0"
+_ABOUT = (
+    "A self-hosted catalog of MCP servers. Below /v0.1 and /v0 it serves the API of "
+    "https://github.com/modelcontextprotocol/registry."
+)
 _REF = "#/components/schemas/{name}"
 _SECURITY: list[Schema] = [{"apiKey": []}, {"bearer": []}]
 _DESCRIPTIONS = {
@@ -41,7 +48,7 @@ def operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, Spec
                 yield route.path_format, method.lower(), handler, found
 
 
-def openapi_document(app: Litestar, *, version: str, root_path: str) -> Schema:
+def openapi_document(app: Litestar, *, root_path: str) -> Schema:
     """The whole document as JSON values."""
     found = list(operations(app))
     kinds = [ProblemDocument, *_json_types(spec for *_, spec in found)]
@@ -55,8 +62,9 @@ def openapi_document(app: Litestar, *, version: str, root_path: str) -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "MCPS",
-            "version": version,
-            "description": "A self-hosted catalog of MCP servers.",
+            "version": API_VERSION,
+            "summary": "A self-hosted catalog of MCP servers.",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": root_path or "/"}],
@@ -84,7 +92,7 @@ def _operation(
     by_type: dict[str, Schema],
 ) -> Schema:
     operation: Schema = {
-        "operationId": handler.handler_name,
+        "operationId": handler.name or handler.handler_name,
         "summary": spec.summary,
         "description": (handler.fn.__doc__ or "").strip(),
         "tags": [spec.tag],

@@ -18,7 +18,7 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 MAX_QUERY_BYTES = 8192
 CACHED_BYTES = 512
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_INTEGER = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
+INTEGER = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
 _BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 
 
@@ -49,7 +49,7 @@ def decode(raw: bytes, location: str) -> str:
 
 
 def _read(raw: bytes, kind: type[Query]) -> Query:
-    shapes = _shapes(kind)
+    shapes = shapes_of(kind)
     values: dict[str, str] = {}
     for pair in raw.split(b"&"):
         if not pair:
@@ -75,8 +75,8 @@ _read_cached = lru_cache(maxsize=4096)(_read)
 
 
 @cache
-def _shapes(kind: type[msgspec.Struct]) -> dict[str, type]:
-    """For each parameter int, bool or str: how its text must look."""
+def shapes_of(kind: type[msgspec.Struct]) -> dict[str, type]:
+    """How the text of each parameter must look: int, bool or str."""
     hints = get_type_hints(kind)
     fields = msgspec.structs.fields(kind)
     return {field.encode_name: _shape(hints[field.name]) for field in fields}
@@ -92,7 +92,7 @@ def _shape(hint: Any) -> type:  # noqa: ANN401 - a type hint
 def _plain(name: str, value: str, shape: type) -> str:
     if not value:
         raise InvalidInput.at(f"query.{name}", "has no value")
-    if shape is int and not _INTEGER.match(value):
+    if shape is int and not INTEGER.match(value):
         raise InvalidInput.at(f"query.{name}", "expected a whole number")
     if shape is bool:
         if value not in _BOOLEANS:

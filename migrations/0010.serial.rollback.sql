@@ -1,0 +1,11 @@
+call migration_delete('0010.serial');
+drop function change_put_servers() cascade;
+drop function change_put_versions() cascade;
+drop function change_put_parents() cascade;
+drop function change_put_nothing() cascade;
+drop function change_put_all() cascade;
+drop table change;
+drop table change_set;
+drop function change_set_open();
+drop function serial_take();
+drop table serial;

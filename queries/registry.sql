@@ -1,0 +1,179 @@
+-- The standard registry API. A page is one row: the items, how many they are, the name
+-- and version of the last one, whether more follow, and the serial they were read at.
+
+-- name: registry_page(include_deleted, name, version, wanted)^
+-- Versions of all servers after a name and version.
+select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '') as items,
+       count(*) filter (where place <= :wanted::bigint) as number,
+       max(registry_name) filter (where place = :wanted::bigint) as last_name,
+       max(version) filter (where place = :wanted::bigint) as last_version,
+       count(*) > :wanted::bigint as has_more,
+       (select value from serial) as serial
+  from (
+    select item,
+           registry_name,
+           version,
+           row_number() over (order by registry_name, version) as place
+      from server_version
+     where (registry_name, version) > (:name::text, :version::text)
+       and (status <> 'deleted' or :include_deleted::boolean)
+     order by registry_name, version
+     limit :wanted::bigint + 1
+  ) page;
+
+-- name: registry_page_latest(include_deleted, name, version, wanted)^
+-- Latest versions of all servers after a name and version.
+select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '') as items,
+       count(*) filter (where place <= :wanted::bigint) as number,
+       max(registry_name) filter (where place = :wanted::bigint) as last_name,
+       max(version) filter (where place = :wanted::bigint) as last_version,
+       count(*) > :wanted::bigint as has_more,
+       (select value from serial) as serial
+  from (
+    select item,
+           registry_name,
+           version,
+           row_number() over (order by registry_name, version) as place
+      from server_version
+     where (registry_name, version) > (:name::text, :version::text)
+       and is_latest
+       and (status <> 'deleted' or :include_deleted::boolean)
+     order by registry_name, version
+     limit :wanted::bigint + 1
+  ) page;
+
+-- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)^
+-- Versions that pass every filter, found in an index that holds all of them.
+select coalesce(
+         string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
+       ) as items,
+       count(*) filter (where place <= :wanted::bigint) as number,
+       max(page.registry_name) filter (where place = :wanted::bigint) as last_name,
+       max(page.version) filter (where place = :wanted::bigint) as last_version,
+       count(*) > :wanted::bigint as has_more,
+       (select value from serial) as serial
+  from (
+    select f.id,
+           f.registry_name,
+           f.version,
+           row_number() over (order by f.registry_name, f.version) as place
+      from server_version f
+     where (f.registry_name, f.version) > (:name::text, :version::text)
+       and registry_fits(
+             f.status, f.is_latest, f.version, f.updated_at, f.labels,
+             :is_latest::boolean, :exact::text, :status::text, :include_deleted::boolean,
+             :updated_since::text::timestamptz, :registry_type::text, :transport::text,
+             :remote::boolean
+           )
+     order by f.registry_name, f.version
+     limit :wanted::bigint + 1
+  ) page
+  join server_version v
+    on v.id = page.id;
+
+-- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
+-- Versions of the servers that a search finds, best first, then by name.
+select coalesce(
+         string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
+       ) as items,
+       count(*) filter (where place <= :wanted::bigint) as number,
+       max(page.rank) filter (where place = :wanted::bigint) as last_rank,
+       max(page.registry_name) filter (where place = :wanted::bigint) as last_name,
+       max(page.version) filter (where place = :wanted::bigint) as last_version,
+       count(*) > :wanted::bigint as has_more,
+       (select value from serial) as serial
+  from (
+    select f.id,
+           f.registry_name,
+           f.version,
+           found.rank,
+           row_number() over (order by found.rank desc, f.registry_name, f.version) as place
+      from registry_ranked(search_query(:words::text), :pattern::text) found
+      join server_version f
+        on f.server_id = found.server_id
+     where (-found.rank, f.registry_name, f.version)
+             > (-(:rank::float8), :name::text, :version::text)
+       and registry_fits(
+             f.status, f.is_latest, f.version, f.updated_at, f.labels,
+             :is_latest::boolean, :exact::text, :status::text, :include_deleted::boolean,
+             :updated_since::text::timestamptz, :registry_type::text, :transport::text,
+             :remote::boolean
+           )
+     order by found.rank desc, f.registry_name, f.version
+     limit :wanted::bigint + 1
+  ) page
+  join server_version v
+    on v.id = page.id;
+
+-- name: registry_versions(name, include_deleted)^
+-- All versions of one server, the newest first.
+select string_agg(item, ',' order by published_at desc, precedence desc, id desc) as items,
+       count(*) as number,
+       (select value from serial) as serial
+  from server_version
+ where registry_name = :name::text
+   and (status <> 'deleted' or :include_deleted::boolean);
+
+-- name: registry_get(name, version, include_deleted)^
+-- One version of a server.
+select item,
+       (select value from serial) as serial
+  from server_version
+ where registry_name = :name::text
+   and version = :version::text
+   and (status <> 'deleted' or :include_deleted::boolean);
+
+-- name: registry_get_latest(name, include_deleted)^
+-- The latest version of a server.
+select item,
+       (select value from serial) as serial
+  from server_version
+ where registry_name = :name::text
+   and is_latest
+   and (status <> 'deleted' or :include_deleted::boolean);
+
+-- name: registry_correct(words)^
+-- The words of a search that found nothing, each unknown one by the likeliest of the catalog.
+select json_agg(json_build_array(coalesce(best.word, given.word)) order by place)::text
+         as words,
+       bool_or(best.word is not null) as is_changed
+  from jsonb_array_elements_text(:words::text::jsonb) with ordinality given (word, place)
+  left join lateral (
+    select w.word
+      from search_word w
+     where w.word % lower(given.word)
+       and not search_word_is_known(given.word)
+     order by similarity(w.word, lower(given.word)) * ln(2 + w.uses) desc, w.word
+     limit 1
+  ) best on true;
+
+-- name: registry_batch(names)^
+-- The latest versions of some servers, and the names of which there is none.
+select coalesce(string_agg(v.item, ',' order by wanted.place), '') as items,
+       coalesce(
+         json_agg(wanted.name order by wanted.place) filter (where v.id is null), '[]'
+       )::text as missing,
+       (select value from serial) as serial
+  from jsonb_array_elements_text(:names::text::jsonb) with ordinality wanted (name, place)
+  left join server_version v
+    on v.registry_name = wanted.name
+   and v.is_latest
+   and v.status <> 'deleted';
+
+-- name: registry_facets()^
+-- How many servers there are of each kind: by the labels and the status of what is latest.
+select json_object_agg(label, number order by label)::text as labels,
+       (select value from serial) as serial
+  from (
+    select label,
+           count(*) as number
+      from server_version v
+     cross join lateral (
+       select 'status:' || v.status as label
+        union all
+       select string_to_table(btrim(v.labels), ' ')
+     ) labelled
+     where v.is_latest
+       and label <> ''
+     group by label
+  ) counted;

@@ -1,0 +1,250 @@
+"""The reads of the standard registry API: lists, versions of one server, batches.
+
+A cursor carries every filter and what the search looked for, so a client that sends
+nothing else gets the right page; a parameter that says something else is refused. It
+stands behind the last item of a page, so an entry that comes or goes moves nothing.
+
+A search cuts its text into words that all have to occur. `mcp` and `server` say nothing
+in this field: alone they leave the list as it is. What finds nothing is looked for as a
+part of names and URLs, then once more with likelier words in place of unknown ones. A
+text with a slash is a part of a name at once.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from service.cursor import Mark, read_cursor, write_cursor
+from service.errors import InvalidInput, NotFound
+from service.models import Moment
+from service.models_registry import ListFilters, ListQuery
+from service.pages import given
+from service.store.base import Queries, Row, Value
+
+LIST = "/v0.1/servers"
+LATEST = "latest"
+_BEST = 1000.0
+_IDLE_WORDS = frozenset({"mcp", "mcps", "server", "servers"})
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WILDCARD = re.compile(r"([\\%_])")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An answer as JSON, and the serial of the catalog that it shows."""
+
+    body: str
+    serial: int
+
+
+class Spot(ListFilters, frozen=True, kw_only=True):
+    """What a cursor carries: the filters, what is looked for, and the last item."""
+
+    words: str | None = None
+    pattern: str | None = None
+    rank: float = _BEST
+    after: tuple[str, str] = ("", "")
+
+    @property
+    def is_search(self) -> bool:
+        """Whether there is anything to look for."""
+        return self.words is not None or self.pattern is not None
+
+
+async def page_versions(store: Queries, query: ListQuery) -> Found:
+    """A page of versions that pass the filters.
+
+    Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
+    """
+    spot = _spot(query)
+    values = _filter_values(spot)
+    row = await _row(store, spot, values, query.limit)
+    if spot.is_search and query.cursor is UNSET and not row["number"]:
+        spot, row = await _row_of_less(store, spot, values, query.limit, row)
+    cursor = _next_cursor(spot, row) if row["has_more"] else ""
+    return _listed(row, cursor)
+
+
+async def get_versions(store: Queries, name: str, *, include_deleted: bool) -> Found:
+    """All versions of a server, the newest first. Raises NotFound."""
+    row = await store.row(
+        "registry_versions", name=name, include_deleted=include_deleted
+    )
+    if row is None or not row["number"]:
+        raise _missing_server()
+    return _listed(row)
+
+
+async def get_version(
+    store: Queries, name: str, version: str, *, include_deleted: bool
+) -> Found:
+    """One version of a server; `latest` is the latest one. Raises NotFound."""
+    if version == LATEST:
+        row = await store.row(
+            "registry_get_latest", name=name, include_deleted=include_deleted
+        )
+    else:
+        row = await store.row(
+            "registry_get", name=name, version=version, include_deleted=include_deleted
+        )
+    if row is None:
+        raise _missing_server()
+    return Found(row["item"], row["serial"])
+
+
+async def get_batch(store: Queries, names: Iterable[str]) -> Found:
+    """The latest versions of some servers, and the names of which there is none."""
+    unique = msgspec.json.encode(list(dict.fromkeys(names))).decode()
+    row = await _only(store, "registry_batch", names=unique)
+    body = f'{{"servers":[{row["items"]}],"missing":{row["missing"]}}}'
+    return Found(body, row["serial"])
+
+
+async def get_facets(store: Queries) -> Found:
+    """How many servers there are of each kind."""
+    row = await _only(store, "registry_facets")
+    return Found(f'{{"labels":{row["labels"] or "{}"}}}', row["serial"])
+
+
+def find_words(text: str) -> list[list[str]] | None:
+    """The words of a search, each in the ways it may be cut.
+
+    None when there is nothing to look for: no word at all, or only idle ones.
+    """
+    words = _WORD.findall(text)
+    telling = [word for word in words if word.lower() not in _IDLE_WORDS]
+    if not telling:
+        return None
+    return [list(dict.fromkeys((word, _HUMP.sub(" ", word)))) for word in telling]
+
+
+def _spot(query: ListQuery) -> Spot:
+    """Where the page begins. Raises InvalidCursor, InvalidInput."""
+    if query.cursor is UNSET:
+        return _first_spot(query)
+    spot = read_cursor(LIST, query.cursor, Spot).filters
+    for name in ListFilters.__struct_fields__:
+        value = getattr(query, name)
+        if value is not UNSET and value != getattr(spot, name):
+            place = f"query.{name}"
+            message = "not what the cursor stands for; leave out one of the two"
+            raise InvalidInput.at(place, message)
+    return spot
+
+
+def _first_spot(query: ListQuery) -> Spot:
+    if query.updated_since is not UNSET and query.include_deleted is False:
+        place = "query.include_deleted"
+        message = "has to be true with updated_since, or left out"
+        raise InvalidInput.at(place, message)
+    filters = {name: getattr(query, name) for name in ListFilters.__struct_fields__}
+    text = given(query.search, "").strip()
+    words = find_words(text)
+    if "/" in text or (words is None and not _WORD.search(text) and text):
+        return Spot(**filters, pattern=_pattern(text))
+    return Spot(**filters, words=_json(words) if words else None)
+
+
+async def _row(store: Queries, spot: Spot, values: dict[str, Value], limit: int) -> Row:
+    """The page after a spot, by the query that finds it fastest."""
+    name, version = spot.after
+    place: dict[str, Value] = {"name": name, "version": version, "wanted": limit}
+    if spot.is_search:
+        place |= {"words": spot.words, "pattern": spot.pattern, "rank": spot.rank}
+        return await _only(store, "registry_search", **values, **place)
+    plain = {"is_latest", "include_deleted"}
+    rare = [key for key, value in values.items() if key not in plain]
+    if any(values[key] is not None for key in rare):
+        return await _only(store, "registry_page_filtered", **values, **place)
+    place["include_deleted"] = values["include_deleted"]
+    if values["is_latest"]:
+        return await _only(store, "registry_page_latest", **place)
+    return await _only(store, "registry_page", **place)
+
+
+async def _row_of_less(
+    store: Queries, spot: Spot, values: dict[str, Value], limit: int, nothing: Row
+) -> tuple[Spot, Row]:
+    """What a search that found nothing may have meant."""
+    if spot.words is None:
+        return spot, nothing
+    text = given(spot.search, "").strip()
+    part = msgspec.structs.replace(spot, words=None, pattern=_pattern(text))
+    row = await _row(store, part, values, limit)
+    if row["number"]:
+        return part, row
+    words = [ways[0] for ways in msgspec.json.decode(spot.words)]
+    likely = await _only(store, "registry_correct", words=_json(words))
+    if not likely["is_changed"]:
+        return spot, nothing
+    mended = msgspec.structs.replace(spot, words=likely["words"])
+    return mended, await _row(store, mended, values, limit)
+
+
+async def _only(store: Queries, query: str, **values: Value) -> Row:
+    """The one row of a query that always has one."""
+    (row,) = await store.rows(query, **values)
+    return row
+
+
+def _filter_values(spot: Spot) -> dict[str, Value]:
+    """The filters as parameters of the queries."""
+    version = given(spot.version, None)
+    since = _moment(given(spot.updated_since, None))
+    return {
+        "is_latest": version == LATEST,
+        "exact": None if version == LATEST else version,
+        "status": given(spot.status, None),
+        "include_deleted": given(spot.include_deleted, since is not None),
+        "updated_since": since,
+        "registry_type": given(spot.registry_type, None),
+        "transport": given(spot.transport, None),
+        "remote": given(spot.remote, None),
+    }
+
+
+def _moment(text: str | None) -> str | None:
+    """A time as the database reads it. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        return msgspec.convert(text, Moment).isoformat()
+    except msgspec.ValidationError:
+        place = "query.updated_since"
+        message = (
+            "expected an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z "
+            "(+ has to be sent as %2B)"
+        )
+        raise InvalidInput.at(place, message) from None
+
+
+def _next_cursor(spot: Spot, row: Row) -> str:
+    after = (row["last_name"], row["last_version"])
+    rank = row["last_rank"] if spot.is_search else _BEST
+    following = msgspec.structs.replace(spot, after=after, rank=rank)
+    return write_cursor(LIST, Mark(following, "", 0))
+
+
+def _listed(row: Row, cursor: str = "") -> Found:
+    following = f'"nextCursor":"{cursor}",' if cursor else ""
+    metadata = f'{{{following}"count":{row["number"]}}}'
+    body = f'{{"servers":[{row["items"]}],"metadata":{metadata}}}'
+    return Found(body, row["serial"])
+
+
+def _pattern(text: str) -> str:
+    """What a path that holds the text looks like."""
+    literal = _WILDCARD.sub(r"\\\1", text.lower())
+    return f"%{literal}%"
+
+
+def _json(value: Any) -> str:  # noqa: ANN401 - whatever msgspec encodes
+    return msgspec.json.encode(value).decode()
+
+
+def _missing_server() -> NotFound:
+    message = "there is no such server, or not in that version"
+    return NotFound(message)
