@@ -57,10 +57,10 @@ def page_answer(request: Call, path: str, query: Paged, page: Page) -> Answer:
     ),
 )
 async def servers(request: Call) -> Answer:
-    """Servers that pass every filter given, without their READMEs.
+    """Servers that pass every filter given, most stars first unless `sort` is given.
 
-    `Link` leads to the next page; its cursor holds filters and order. `count=true` adds
-    `X-Total-Count`.
+    `keyword` and `category` have to be whole elements of the lists. `Link` leads to the
+    next page; its cursor holds filters and order. `count=true` adds `X-Total-Count`.
     """
     query = read_query(request.scope["query_string"], ServerQuery)
     page = await page_servers(request.app.state.store, query)
