@@ -25,20 +25,6 @@ create function search_name(name text) returns text
     else search_text(split_part(name, '/', -1))
   end;
 
--- Every word must match, in one of the ways it may be cut: `[["GitHub", "Git Hub"], ["api"]]`.
-create function search_query(words text) returns tsquery
-  language sql stable parallel safe
-begin atomic
-  select string_agg(format('(%s)', ways), ' & ')::tsquery
-    from (
-      select string_agg(nullif(plainto_tsquery('english', way)::text, ''), ' | ') as ways
-        from jsonb_array_elements(words::jsonb) with ordinality word (ways, place),
-             jsonb_array_elements_text(word.ways) way
-       group by word.place
-    ) word
-   where ways is not null;
-end;
-
 -- `head` is the name part and the title without the words that nearly every entry has;
 -- `words` is everything.
 create table server_search (
@@ -60,7 +46,7 @@ create table server_path (
 );
 
 create index server_path_by_trigram on server_path
-  using gin (path gin_trgm_ops) with (gin_pending_list_limit = 512);
+  using gin (path gin_trgm_ops);
 
 create table tool_search (
   tool_id bigint primary key references tool on delete cascade,
@@ -91,17 +77,18 @@ create function search_word_put(texts text[]) returns void
   set enable_nestloop = on
 as $$
 begin
+  with found as materialized (
+    select distinct token
+      from unnest(texts) part,
+           string_to_table(lower(part), ' ') token
+     where char_length(token) between 3 and 40
+  )
   insert into search_word (word)
   select token
-    from (
-      select distinct token
-        from unnest(texts) part,
-             string_to_table(lower(part), ' ') token
-       where char_length(token) between 3 and 40
-    ) found
-   where token ~ '[^0-9]'
-     and ts_lexize('english_stem', token) <> '{}'
-     and not exists (select from search_word w where w.word = token);
+    from found
+   where not exists (select from search_word w where w.word = token)
+     and token ~ '[^0-9]'
+     and ts_lexize('english_stem', token) <> '{}';
 end
 $$;
 
@@ -234,125 +221,6 @@ begin
 end
 $$;
 
--- The best servers for a query, within the paths that match a pattern where there is one.
--- `matches` is the number of all. Servers that hold every word in their name part or title
--- come first; of the others the most popular ones are ranked, because ranking each of many
--- thousand rows costs more than finding them.
-create function server_ranked(
-  query tsquery, is_ranked boolean, pattern text, wanted bigint
-)
-  returns table (server_id bigint, matches bigint)
-  language plpgsql stable
-  rows 20
-  set enable_seqscan = off
-  set enable_hashjoin = off
-  set enable_mergejoin = off
-  set enable_nestloop = on
-as $$
-begin
-  return query
-  with hit as materialized (
-    select s.server_id, s.stars
-      from server_search s
-     where pattern is null
-       and s.words @@ query
-     union all
-    select s.server_id, s.stars
-      from server_path p
-      join server_search s on s.server_id = p.server_id
-     where p.path like pattern
-       and (query is null or s.words @@ query)
-  ), candidate as (
-    (
-      select hit.server_id
-        from hit
-       order by hit.stars desc, hit.server_id
-       limit 300
-    )
-     union
-    select s.server_id
-      from server_search s
-     where pattern is null
-       and is_ranked
-       and s.head @@ query
-  )
-  select s.server_id, (select count(*) from hit)
-    from candidate
-    join server_search s on s.server_id = candidate.server_id
-   order by case
-              when not is_ranked then 0
-              when s.head @@ query then 1 + ts_rank_cd(s.head, query, 2 | 4)
-              else ts_rank_cd(s.words, query, 2 | 4)
-            end desc,
-            s.stars desc,
-            s.server_id
-   limit wanted;
-end
-$$;
-
--- The best tools for a query; see server_ranked.
-create function tool_ranked(query tsquery, pattern text, wanted bigint)
-  returns table (tool_id bigint, matches bigint)
-  language plpgsql stable
-  rows 20
-  set enable_seqscan = off
-  set enable_hashjoin = off
-  set enable_mergejoin = off
-  set enable_nestloop = on
-as $$
-begin
-  return query
-  with hit as materialized (
-    select f.tool_id
-      from tool_search f
-     where pattern is null
-       and f.words @@ query
-     union all
-    select f.tool_id
-      from server_path p
-      join tool t on t.server_id = p.server_id
-      join tool_search f on f.tool_id = t.id
-     where p.path like pattern
-       and f.words @@ query
-  ), candidate as (
-    (
-      select hit.tool_id
-        from hit
-       order by hit.tool_id
-       limit 300
-    )
-     union
-    select f.tool_id
-      from tool_search f
-     where pattern is null
-       and f.head @@ query
-  )
-  select f.tool_id, (select count(*) from hit)
-    from candidate
-    join tool_search f on f.tool_id = candidate.tool_id
-   order by case
-              when f.head @@ query then 1 + ts_rank_cd(f.head, query, 2 | 4)
-              else ts_rank_cd(f.words, query, 2 | 4)
-            end desc,
-            f.tool_id
-   limit wanted;
-end
-$$;
-
--- Whether a word alone finds anything; a word that no text can hold counts as known.
-create function search_word_is_known(word text) returns boolean
-  language plpgsql stable
-  set enable_seqscan = off
-as $$
-declare
-  query constant tsquery := plainto_tsquery('english', word);
-begin
-  return numnode(query) = 0
-    or exists (select from server_search s where s.words @@ query)
-    or exists (select from tool_search f where f.words @@ query);
-end
-$$;
-
 create function server_search_inserted() returns trigger
   language plpgsql
 as $$
@@ -461,11 +329,21 @@ create trigger tool_search_updated
   referencing old table as old_rows new table as new_rows
   for each statement execute function tool_search_updated();
 
+-- Where the server went with its tools there is nothing to do.
 create function tool_search_deleted() returns trigger
   language plpgsql
+  set enable_seqscan = off
 as $$
+declare
+  ids bigint[];
 begin
-  perform server_search_put(array(select distinct server_id from old_rows));
+  select array_agg(s.id) into ids
+    from server s
+   where s.id = any(array(select o.server_id from old_rows o));
+
+  if ids is not null then
+    perform server_search_put(ids);
+  end if;
   return null;
 end
 $$;

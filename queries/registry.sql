@@ -142,7 +142,9 @@ select json_agg(json_build_array(coalesce(best.word, given.word)) order by place
     select w.word
       from search_word w
      where w.word % lower(given.word)
-       and not search_word_is_known(given.word)
+       and not search_is_known(
+             search_query(jsonb_build_array(jsonb_build_array(given.word))::text)
+           )
      order by similarity(w.word, lower(given.word)) * ln(2 + w.uses) desc, w.word
      limit 1
   ) best on true;

@@ -1,0 +1,11 @@
+call migration_delete('0005.ranking');
+drop function tool_nearest(real[], text, bigint, bigint);
+drop procedure optional_extensions();
+drop index if exists tool_embedding_nearest;
+drop function search_is_known(tsquery);
+drop function tool_ranked(tsquery, bigint);
+drop function server_ranked(tsquery, boolean, text, bigint);
+drop function server_candidates(tsquery, boolean, bigint);
+drop function server_in_path(text);
+drop function search_rank(tsvector, tsvector, tsquery);
+drop function search_query(text);
