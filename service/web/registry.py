@@ -26,7 +26,7 @@ from service.web.asked import read_asked
 from service.web.bodies import read_body
 from service.web.parameters import decode
 from service.web.probes import VERSION
-from service.web.spec import spec
+from service.web.spec import NoQuery, spec
 
 Call = Request[Any, Any, Any]
 Method = Literal["get", "post"]
@@ -88,29 +88,34 @@ async def change_feed(request: Call) -> Answer:
 
 async def facets(request: Call) -> Answer:
     """How many servers there are by `status:`, `type:`, `transport:` and `remote`."""
+    read_asked(request.scope["query_string"], NoQuery)
     return found_answer(await registry.get_facets(request.app.state.store))
 
 
 async def batch(request: Call) -> Answer:
     """The latest versions of up to 100 servers in one request."""
+    read_asked(request.scope["query_string"], NoQuery)
     body = await read_body(request, BatchBody)
     return found_answer(await registry.get_batch(request.app.state.store, body.names))
 
 
 async def health(request: Call) -> Answer:
     """Liveness, and the client id that publishing tools log in to GitHub with."""
+    read_asked(request.scope["query_string"], NoQuery)
     client_id = request.app.state.settings.github_client_id
     health = RegistryHealth(github_client_id=client_id)
     return json_value(health, headers=[_NO_STORE])
 
 
-async def ping() -> Answer:
+async def ping(request: Call) -> Answer:
     """The process answers."""
+    read_asked(request.scope["query_string"], NoQuery)
     return json_value(Pong(pong=True), headers=[_NO_STORE])
 
 
-async def release() -> Answer:
+async def release(request: Call) -> Answer:
     """The version of this service."""
+    read_asked(request.scope["query_string"], NoQuery)
     return json_value(RegistryVersion(VERSION))
 
 
