@@ -1,0 +1,148 @@
+"""The application with an entry or two, and a record of what the attacks changed."""
+
+import random
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Sequence,
+)
+from typing import Protocol, TypeVar
+
+import asyncpg
+import pytest
+
+from service import metrics
+from service.store.postgres import PostgresStore
+from service.web.edge import Edge
+from tests.hostile import asgi
+from tests.hostile.asgi import Reply
+from tests.hostile.targets import ADMIN, JSON, Attack, Target, targets
+
+Ask = Callable[[Attack], Awaitable[Reply]]
+Item = TypeVar("Item")
+
+
+class Some(Protocol):
+    """Chooses from many attacks."""
+
+    def __call__(self, attacks: Sequence[Item], /) -> list[Item]: ...
+
+
+TABLES = """
+select relname
+  from pg_class
+ where relkind in ('r', 'v') and relnamespace = 'public'::regnamespace
+ order by relname
+"""
+STATE = """
+select (select md5(string_agg(doc, '' order by id)) from server)
+       || (select string_agg(rolname, ' ' order by rolname) from pg_roles)
+       || (select count(*) from pg_proc)
+"""
+
+
+@pytest.fixture
+async def catalog(app: Edge, store: PostgresStore) -> None:
+    """Three entries to ask for."""
+    for number in range(1, 4):
+        body = (
+            f'{{"name": "server {number}", "keywords": ["k", "k{number}"],'
+            f' "primary_url": "https://example.org/{number}", "stars": {number}}}'
+        )
+        reply = await asgi.call(
+            app, "POST", b"/servers", headers=[ADMIN, JSON], body=body.encode()
+        )
+        assert reply.status == 201
+
+
+@pytest.fixture
+def ask(app: Edge, catalog: None) -> Ask:
+    """Sends one attack."""
+
+    async def send(attack: Attack) -> Reply:
+        return await asgi.call(
+            app,
+            attack.method,
+            attack.target,
+            headers=attack.headers,
+            body=attack.body,
+        )
+
+    return send
+
+
+@pytest.fixture
+def every(app: Edge) -> list[Target]:
+    """Every route with each of its methods."""
+    return targets(app)
+
+
+@pytest.fixture
+async def unchanged(catalog: None, database_url: str) -> AsyncIterator[None]:
+    """Fails the test when it changed a row, a table or a role."""
+    before = await state(database_url)
+    yield
+    assert await state(database_url) == before
+
+
+async def state(database_url: str) -> dict[str, object]:
+    """The tables with their sizes, the entries, the roles, the functions."""
+    connection = await asyncpg.connect(database_url)
+    names = [row["relname"] for row in await connection.fetch(TABLES)]
+    found = {
+        name: await connection.fetchval(f'select count(*) from "{name}"')
+        for name in names
+    }
+    found["state"] = await connection.fetchval(STATE)
+    await connection.close()
+    return found
+
+
+@pytest.fixture
+def sound(catalog: None) -> Iterator[None]:
+    """Fails the test when PostgreSQL found an error in a statement or a value."""
+    before = refused()
+    yield
+    assert refused() == before
+
+
+def refused() -> dict[str, float]:
+    """How many statements PostgreSQL refused, by class of their SQLSTATE."""
+    return {
+        sample.labels["sqlstate_class"]: sample.value
+        for metric in metrics.QUERY_ERRORS.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+        and sample.labels["sqlstate_class"] in {"22", "42", "54", "XX"}
+    }
+
+
+@pytest.fixture(params=["tenth", pytest.param("all", marks=pytest.mark.faults)])
+def some(request: pytest.FixtureRequest) -> Some:
+    """A tenth of many attacks, the same in every run; with -m faults all of them."""
+
+    def choose(attacks: Sequence[Item]) -> list[Item]:
+        if request.param == "all":
+            return [*attacks]
+        return random.Random(len(attacks)).sample(attacks, -(-len(attacks) // 10))
+
+    return choose
+
+
+async def failures(
+    ask: Ask, attacks: Sequence[Attack], allowed: Collection[int]
+) -> list[str]:
+    """What went wrong with each of the attacks."""
+    assert attacks
+    found = []
+    for attack in attacks:
+        reply = await ask(attack)
+        faults = reply.faults()
+        if reply.status not in allowed:
+            faults.append(f"status {reply.status} {reply.body[:120]!r}")
+        sent = f"{attack.name} {attack.target[:99]!r} {attack.headers} {attack.body!r}"
+        found += [f"{fault} <- {sent[:300]}" for fault in faults]
+    return found[:20]
