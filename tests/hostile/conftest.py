@@ -1,5 +1,6 @@
 """The application with an entry or two, and a record of what the attacks changed."""
 
+import functools
 import random
 from collections.abc import (
     AsyncIterator,
@@ -58,20 +59,17 @@ async def catalog(app: Edge, store: PostgresStore) -> None:
         assert reply.status == 201
 
 
+async def send(app: Edge, attack: Attack) -> Reply:
+    """The answer of an application to one attack."""
+    return await asgi.call(
+        app, attack.method, attack.target, headers=attack.headers, body=attack.body
+    )
+
+
 @pytest.fixture
 def ask(app: Edge, catalog: None) -> Ask:
     """Sends one attack."""
-
-    async def send(attack: Attack) -> Reply:
-        return await asgi.call(
-            app,
-            attack.method,
-            attack.target,
-            headers=attack.headers,
-            body=attack.body,
-        )
-
-    return send
+    return functools.partial(send, app)
 
 
 @pytest.fixture
