@@ -11,5 +11,5 @@ drop function server_version_write_item();
 alter table server_version
   drop column labels,
   drop column item;
-drop function registry_labels(json);
-drop function registry_document(json, text);
+drop function registry_labels(text, jsonb);
+drop function registry_described(json, text);

@@ -4,64 +4,58 @@ alter table server_version
   add column item text,
   add column labels text not null default '';
 
--- The document, with its name in place of a description that is missing or blank:
--- clients refuse a whole page whose first entry has none.
-create function registry_document(document json, name text) returns text
+-- The document with its title or name as a description: clients refuse a whole page whose
+-- first entry has none.
+create function registry_described(document json, name text) returns text
   language sql stable parallel safe
+  return (
+    select '{"description":'
+             || json_quote(coalesce(substring(document ->> 'title' from '\S.*'), name))
+             || coalesce(',' || string_agg(to_json(key)::text || ':' || value::text, ','), '')
+             || '}'
+      from json_each(document)
+     where key <> 'description'
+  );
+
+-- ` kind:one kind:two` from `["one", "two"]`.
+create function registry_labels(kind text, words jsonb) returns text
+  language sql immutable parallel safe
   return case
-    when json_typeof(document) <> 'object'
-      or json_typeof(document -> 'description') = 'string'
-     and document ->> 'description' ~ '\S'
-      then document::text
-    else (
-      select '{"description":'
-               || json_quote(coalesce(substring(document ->> 'title' from '\S.*'), name))
-               || coalesce(',' || string_agg(to_json(key)::text || ':' || value::text, ','), '')
-               || '}'
-        from json_each(document)
-       where key <> 'description'
-    )
+    when words = '[]' then ''
+    else ' ' || kind || replace(translate(words::text, '[]" ', ''), ',', ' ' || kind)
   end;
 
--- What lists filter by: ` type:npm transport:stdio remote `.
-create function registry_labels(document json) returns text
-  language sql immutable parallel safe
-begin atomic
-  select ' ' || coalesce(string_agg(distinct label, ' ' order by label) || ' ', '')
-    from (select document::jsonb as body) parsed
-   cross join lateral (
-     select 'type:' || (value #>> '{}') as label
-       from jsonb_path_query(body, '$.packages[*].registryType') value
-      union all
-     select 'transport:' || (value #>> '{}')
-       from jsonb_path_query(body, '$.packages[*].transport.type') value
-      union all
-     select 'transport:' || (value #>> '{}')
-       from jsonb_path_query(body, '$.remotes[*].type') value
-      union all
-     select 'remote'
-      where jsonb_path_exists(body, '$.remotes[*].type')
-   ) found;
-end;
-
--- The item of one version. Whoever loses or gains the mark of the latest changes for those
--- who ask what was updated.
+-- The item of one version, and what lists filter by: ` type:npm transport:stdio remote `.
+-- Whoever loses or gains the mark of the latest changes for those who ask what was updated.
 create function server_version_write_item() returns trigger
   language plpgsql
 as $$
+declare
+  body constant jsonb := new.document;
+  shown text := new.document;
 begin
-  if tg_op = 'UPDATE' then
-    if old.is_latest <> new.is_latest and old.updated_at = new.updated_at then
-      new.updated_at := now();
-    end if;
-    if old.document::text <> new.document::text or new.item is null then
-      new.labels := registry_labels(new.document);
-    end if;
-  else
-    new.labels := registry_labels(new.document);
+  if tg_op = 'UPDATE'
+     and old.is_latest <> new.is_latest
+     and old.updated_at = new.updated_at then
+    new.updated_at := now();
   end if;
 
-  new.item := '{"server":' || registry_document(new.document, new.registry_name)
+  if jsonb_typeof(body) = 'object'
+     and (jsonb_typeof(body -> 'description') = 'string'
+          and body ->> 'description' ~ '\S') is not true then
+    shown := registry_described(new.document, new.registry_name);
+  end if;
+
+  new.labels := registry_labels(
+      'type:', jsonb_path_query_array(body, '$.packages[*].registryType')
+    )
+    || registry_labels(
+      'transport:', jsonb_path_query_array(body, '$.packages[*].transport.type')
+    )
+    || registry_labels('transport:', jsonb_path_query_array(body, '$.remotes[*].type'))
+    || case when body @? '$.remotes[*].type' then ' remote ' else ' ' end;
+
+  new.item := '{"server":' || shown
     || ',"_meta":{"io.modelcontextprotocol.registry/official":{"status":"' || new.status
     || '","statusChangedAt":"' || utc_text(new.status_changed_at)
     || case

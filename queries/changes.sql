@@ -3,37 +3,41 @@
 -- name: change_page(serial, place, wanted)^
 -- Changes after a place in the feed, as they are now; what is gone has no item.
 select coalesce(string_agg(
-         '{"serial":' || page.serial
-           || ',"kind":"' || page.kind
-           || '","name":' || json_quote(coalesce(page.registry_name, s.registry_name))
+         '{"serial":' || serial
+           || ',"kind":"' || kind
+           || '","name":' || json_quote(coalesce(registry_name, shown_name))
            || case
-                when page.kind = 'server' then ',"id":' || page.server_id
-                  || ',"deleted":' || (s.id is null)
-                else ',"version":' || json_quote(page.version)
-                  || ',"deleted":' || (v.id is null)
-                  || coalesce(',"item":' || v.item, '')
+                when kind = 'server' then
+                  ',"id":' || server_id || ',"deleted":' || (found_id is null)
+                else
+                  ',"version":' || json_quote(version) || ',"deleted":' || (item is null)
+                    || coalesce(',"item":' || item, '')
               end
            || '}',
-         ',' order by page.serial, page.id
+         ',' order by serial, id
        ), '') as changes,
-       count(page.id) as number,
-       max(page.serial) as last_serial,
-       (array_agg(page.id order by page.serial desc, page.id desc))[1] as last_place,
+       count(*) as number,
+       max(serial) as last_serial,
+       (array_agg(id order by serial desc, id desc))[1] as last_place,
        (select value from serial) as serial
   from (
-    select g.serial, c.id, c.kind, c.server_id, c.registry_name, c.version
+    select g.serial, c.id, c.kind, c.server_id, c.registry_name, c.version,
+           (select s.id from server s where s.id = c.server_id) as found_id,
+           (select s.registry_name from server s where s.id = c.server_id) as shown_name,
+           (select v.item
+              from server_version v
+             where v.registry_name = c.registry_name
+               and v.version = c.version) as item
       from change_set g
-      join change c
-        on c.set_id = g.id
+     cross join lateral (
+       select n.id, n.kind, n.server_id, n.registry_name, n.version
+         from change n
+        where n.set_id = g.id
+          and n.id > case when g.serial = :serial::bigint then :place::bigint else 0 end
+        order by n.id
+        limit :wanted::bigint
+     ) c
      where g.serial >= :serial::bigint
-       and (g.serial > :serial::bigint or c.id > :place::bigint)
      order by g.serial, c.id
      limit :wanted::bigint
-  ) page
-  left join server s
-    on page.kind = 'server'
-   and s.id = page.server_id
-  left join server_version v
-    on page.kind = 'version'
-   and v.registry_name = page.registry_name
-   and v.version = page.version;
+  ) page;

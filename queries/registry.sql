@@ -78,32 +78,36 @@ select coalesce(
        ) as items,
        count(*) filter (where place <= :wanted::bigint) as number,
        max(page.rank) filter (where place = :wanted::bigint) as last_rank,
-       max(page.registry_name) filter (where place = :wanted::bigint) as last_name,
-       max(page.version) filter (where place = :wanted::bigint) as last_version,
+       max(v.registry_name) filter (where place = :wanted::bigint) as last_name,
+       max(v.version) filter (where place = :wanted::bigint) as last_version,
        count(*) > :wanted::bigint as has_more,
        (select value from serial) as serial
   from (
     select f.id,
-           f.registry_name,
-           f.version,
            found.rank,
            row_number() over (order by found.rank desc, f.registry_name, f.version) as place
       from registry_ranked(search_query(:words::text), :pattern::text) found
-      join server_version f
-        on f.server_id = found.server_id
+     cross join lateral (
+       select l.id, l.registry_name, l.version, l.status, l.is_latest, l.updated_at, l.labels
+         from server_version l
+        where l.server_id = found.server_id and l.is_latest and :is_latest::boolean
+        union all
+       select a.id, a.registry_name, a.version, a.status, a.is_latest, a.updated_at, a.labels
+         from server_version a
+        where a.server_id = found.server_id and not :is_latest::boolean
+     ) f
      where (-found.rank, f.registry_name, f.version)
              > (-(:rank::float8), :name::text, :version::text)
        and registry_fits(
-             f.status, f.is_latest, f.version, f.updated_at, f.labels,
-             :is_latest::boolean, :exact::text, :status::text, :include_deleted::boolean,
+             f.status, f.is_latest, f.version, f.updated_at, f.labels, :is_latest::boolean,
+             :exact::text, :status::text, :include_deleted::boolean,
              :updated_since::text::timestamptz, :registry_type::text, :transport::text,
              :remote::boolean
            )
-     order by found.rank desc, f.registry_name, f.version
+     order by place
      limit :wanted::bigint + 1
   ) page
-  join server_version v
-    on v.id = page.id;
+  join server_version v on v.id = page.id;
 
 -- name: registry_versions(name, include_deleted)^
 -- All versions of one server, the newest first.
@@ -172,7 +176,7 @@ select json_object_agg(label, number order by label)::text as labels,
       from server_version v
      cross join lateral (
        select 'status:' || v.status as label
-        union all
+        union
        select string_to_table(btrim(v.labels), ' ')
      ) labelled
      where v.is_latest
