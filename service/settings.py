@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def is_sqlite(self) -> bool:
         """Whether the catalog lives in an SQLite file."""
         if self.database_url:
-            return self.database_url.startswith("sqlite")
+            return is_sqlite_url(self.database_url)
         return self.use_sqlite and not self.postgres_host
 
     @property
@@ -107,11 +107,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sqlite_path(self) -> Path:
-        """The configured SQLite file."""
-        if self.database_url.startswith("sqlite"):
-            path = self.database_url.split("://", 1)[1].removeprefix("/")
-            return Path(unquote(path.split("?", 1)[0]))
+        """The configured SQLite file. Raises InvalidSettings when none is named."""
+        if self.database_url:
+            return sqlite_path(self.database_url)
         return Path(self.database_path)
+
+
+def is_sqlite_url(url: str) -> bool:
+    """Whether a URL names an SQLite file."""
+    return url.partition(":")[0].split("+", 1)[0] == "sqlite"
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of sqlite:///relative/path or sqlite:////absolute/path.
+
+    Raises InvalidSettings for a URL without a file.
+    """
+    path = url.partition(":///")[2].partition("?")[0]
+    if not path or path == ":memory:":
+        message = (
+            "DATABASE_URL: expected sqlite:///path with three slashes before a relative "
+            "path and four before an absolute one"
+        )
+        raise InvalidSettings(message)
+    return Path(unquote(path))
 
 
 def plain_url(url: str) -> str:
@@ -186,7 +205,9 @@ def _shown(name: str, text: str) -> str:
 
 
 def _refuse_insecure(settings: Settings) -> None:
-    if settings.database_url and not settings.is_sqlite:
+    if settings.database_url and settings.is_sqlite:
+        sqlite_path(settings.database_url)
+    elif settings.database_url:
         plain_url(settings.database_url)
     if settings.environment != "production":
         return

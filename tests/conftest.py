@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -15,14 +16,22 @@ import pytest
 
 from service.app import create_app
 from service.settings import Settings, read_settings
+from service.store.base import Store
+from service.store.locate import make_store
 from service.store.migrate import apply
-from service.store.postgres import PostgresStore
+from service.store.sqlite_file import sqlite_url
 from service.web.edge import Edge
 from tests import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "mcps_template"
 ADMIN_KEY = "test_admin_key"
+# The contract: what these folders promise holds on both databases, unless a test is
+# marked as PostgreSQL's alone.
+CONTRACT = ("tests/store/", "tests/web/")
+# A fixture of this name is a connection of asyncpg.
+RAW = "database"
+DIALECTS = ("postgresql", "sqlite")
 RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -65,14 +74,43 @@ async def _make_template() -> None:
     await asyncio.to_thread(apply, server_url(TEMPLATE))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of the contract both databases, all others PostgreSQL."""
+    if "dialect" not in metafunc.fixturenames:
+        return
+    place = metafunc.definition.nodeid
+    is_contract = place.startswith(CONTRACT)
+    is_marked = metafunc.definition.get_closest_marker("postgresql") is not None
+    is_alone = is_marked or RAW in metafunc.fixturenames
+    dialects = DIALECTS if is_contract and not is_alone else DIALECTS[:1]
+    # A single one does not show in the name of the test.
+    ids = dialects if len(dialects) > 1 else [pytest.HIDDEN_PARAM]
+    metafunc.parametrize("dialect", dialects, ids=ids)
+
+
 @pytest.fixture
-async def database_url() -> AsyncIterator[str]:
+async def database_url(
+    dialect: str, tmp_path: Path, sqlite_template: Path
+) -> AsyncIterator[str]:
     """A fresh database with the current schema."""
+    if dialect == "sqlite":
+        file = tmp_path / "mcps.db"
+        shutil.copyfile(sqlite_template, file)
+        yield sqlite_url(file)
+        return
     name = f"test_{uuid.uuid4().hex}"
     copy = f"create database {name} template {TEMPLATE} strategy file_copy"
     await execute("postgres", copy)
     yield server_url(name)
     await execute("postgres", f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with the current schema; every test gets a copy."""
+    file = tmp_path_factory.mktemp("template") / "mcps.db"
+    apply(sqlite_url(file))
+    return file
 
 
 @pytest.fixture
@@ -91,16 +129,16 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture
-async def store(settings: Settings, database_url: str) -> AsyncIterator[PostgresStore]:
+async def store(settings: Settings, database_url: str) -> AsyncIterator[Store]:
     """An open store on the test's database."""
-    opened = PostgresStore(settings, database_url)
+    opened = make_store(settings, database_url)
     await opened.open()
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def app(settings: Settings, store: PostgresStore) -> Edge:
+async def app(settings: Settings, store: Store) -> Edge:
     """The application on the test's store."""
     return create_app(settings, store)
 

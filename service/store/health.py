@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from service.resources import resource
-from service.store.base import Health, Row
+from service.store.base import Dialect, Health, Row
 
 SHARED_FOR_S = 1.0
 LIMIT_S = 0.9
@@ -30,13 +30,17 @@ class Session(Protocol):
 class Probe:
     """Asks whether the database answers and has the schema that this release needs."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Session]]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Session]],
+        dialect: Dialect = "postgresql",
+    ) -> None:
         self._connect = connect
         self._session: Session | None = None
         self._lock = asyncio.Lock()
         self._last: Health | None = None
         self._asked_at = 0.0
-        self._needed = schema_needed()
+        self._needed = schema_needed(dialect)
 
     async def health(self) -> Health:
         """The state of the database, no older than a second."""
@@ -87,9 +91,10 @@ class Probe:
         )
 
 
-def schema_needed() -> str:
+def schema_needed(dialect: Dialect = "postgresql") -> str:
     """The newest migration of this release."""
-    names = sorted(path.stem for path in resource("migrations").glob("*.sql"))
+    folder = resource("migrations") / ("" if dialect == "postgresql" else dialect)
+    names = sorted(path.stem for path in folder.glob("*.sql"))
     return [name for name in names if not name.endswith(".rollback")][-1]
 
 

@@ -5,7 +5,6 @@ exactly as long as the work: whatever kills this process, the next run can begin
 """
 
 import glob
-import hashlib
 import os
 import socket
 import time
@@ -14,9 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
-import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
@@ -27,27 +24,18 @@ from yoyo.migrations import Migration, default_migration_table
 
 from service import errors
 from service.resources import resource
-from service.settings import masked_url, plain_url
+from service.settings import is_sqlite_url, masked_url, plain_url, sqlite_path
 from service.store.address import libpq_url
 from service.store.base import Value
+from service.store.migrate_sqlite import SqliteBackend, connected
 from service.store.queries import read_queries
 from service.store.refusals import login_failure, migration_failure, read_only
+from service.store.steps import Say, Step, checksum, compare, newest, refuse_edited
 
 WAIT_LIMIT_S = 60.0
 CONNECT_TIMEOUT_S = 5
 _POLL_S = 0.2
 _CHECKSUMS = "migration_checksum"
-
-Say = Callable[[str], None]
-State = Literal["applied", "pending", "edited", "unknown"]
-
-
-class Step(msgspec.Struct, frozen=True):
-    """One migration: `edited` was changed since, `unknown` has no file here."""
-
-    name: str
-    state: State
-    applied_at: str = ""
 
 
 def _quiet(_message: str) -> None:
@@ -56,8 +44,8 @@ def _quiet(_message: str) -> None:
 
 def status(url: str, *, folder: Path | None = None) -> list[Step]:
     """Every migration of this release and of the database; changes nothing."""
-    with _connected(url) as backend:
-        return backend.steps(_files(folder))
+    with _connected(url, makes=False) as backend:
+        return backend.steps(_files(folder, url))
 
 
 def apply(
@@ -72,10 +60,10 @@ def apply(
     Raises MigrationFailed when a migration cannot be applied (nothing of it stays) or
     an applied one was edited, Unavailable when the database is away or locked.
     """
-    files = _files(folder)
-    with _connected(url) as backend, backend.exclusive(say, wait_s):
+    files = _files(folder, url)
+    with _connected(url, makes=True) as backend, backend.exclusive(say, wait_s):
         steps = backend.steps(files)
-        _refuse_edited(steps)
+        refuse_edited(steps)
         pending = [step.name for step in steps if step.state == "pending"]
         for name in pending:
             began_at = time.perf_counter()
@@ -94,10 +82,10 @@ def rollback(
     wait_s: float = WAIT_LIMIT_S,
 ) -> list[str]:
     """Take the newest `count` migrations back, with their data; gives the names."""
-    files = _files(folder)
-    with _connected(url) as backend, backend.exclusive(say, wait_s):
+    files = _files(folder, url)
+    with _connected(url, makes=False) as backend, backend.exclusive(say, wait_s):
         applied = [s for s in backend.steps(files) if s.state != "pending"]
-        chosen = _newest(applied, count)
+        chosen = newest(applied, count)
         for name in chosen:
             backend.rollback_file(files[name])
             say(f"{name}: rolled back")
@@ -156,12 +144,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
 
     def steps(self, files: Mapping[str, Migration]) -> list[Step]:
         """How files and database compare, in the order of their names."""
-        applied = self._applied()
-        recorded = self._checksums()
-        return [
-            Step(name, _state(files, applied, recorded, name), applied.get(name, ""))
-            for name in sorted({*files, *applied})
-        ]
+        return compare(files, self._applied(), self._checksums())
 
     def apply_file(self, migration: Migration) -> None:
         """Apply one file in its transaction, and enter it."""
@@ -185,8 +168,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
             return
         recorded = self._checksums()
         for name in set(self._applied()) & set(files) - set(recorded):
-            checksum = _checksum(files[name])
-            self.run("migration_checksum_put", name=name, sha256=checksum)
+            value = checksum(files[name])
+            self.run("migration_checksum_put", name=name, sha256=value)
         self.run("migration_extensions")
 
     @contextmanager
@@ -252,7 +235,12 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Backend]:
+def _connected(url: str, *, makes: bool = True) -> Iterator[Backend | SqliteBackend]:
+    """The database of a URL; `makes` lets a file be made that is not there."""
+    if is_sqlite_url(url):
+        with connected(sqlite_path(url), makes=makes) as file:
+            yield file
+        return
     address = masked_url(plain_url(url))
     try:
         backend = Backend(url)
@@ -272,48 +260,7 @@ def _named(name: str) -> Iterator[None]:
         raise migration_failure(name, error) from error
 
 
-def _files(folder: Path | None) -> dict[str, Migration]:
-    place = glob.escape(os.fspath(folder or resource("migrations")))
+def _files(folder: Path | None, url: str = "") -> dict[str, Migration]:
+    home = resource("migrations") / ("sqlite" if is_sqlite_url(url) else "")
+    place = glob.escape(os.fspath(folder or home))
     return {migration.id: migration for migration in read_migrations(place)}
-
-
-def _checksum(migration: Migration) -> str:
-    """Of the text: a checkout may have changed the line ends."""
-    return hashlib.sha256(Path(migration.path).read_text("utf-8").encode()).hexdigest()
-
-
-def _state(
-    files: Mapping[str, Migration],
-    applied: Mapping[str, Any],
-    recorded: Mapping[str, str],
-    name: str,
-) -> State:
-    if name not in applied:
-        return "pending"
-    if name not in files:
-        return "unknown"
-    is_same = recorded.get(name) in {None, _checksum(files[name])}
-    return "applied" if is_same else "edited"
-
-
-def _refuse_edited(steps: list[Step]) -> None:
-    for step in steps:
-        if step.state == "edited":
-            message = (
-                f"{step.name}.sql was changed after it was applied here at "
-                f"{step.applied_at}: restore the file as it was, and put the change "
-                "into a new migration"
-            )
-            raise errors.MigrationFailed(message)
-
-
-def _newest(applied: list[Step], count: int) -> list[str]:
-    if count > len(applied):
-        message = f"only {len(applied)} migrations are applied, {count} were asked for"
-        raise errors.MigrationFailed(message)
-    chosen = applied[::-1][:count]
-    for step in chosen:
-        if step.state == "unknown":
-            message = f"{step.name} has no file here: roll it back with its own release"
-            raise errors.MigrationFailed(message)
-    return [step.name for step in chosen]

@@ -13,6 +13,7 @@ from aiosql.types import SQLOperationType
 from service.errors import McpsError
 from service.resources import resource
 from service.store.base import Dialect, Value
+from service.store.dialects import require_same
 
 _NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)", re.MULTILINE)
 
@@ -45,11 +46,18 @@ class Query(msgspec.Struct, frozen=True):
 def load_queries(dialect: Dialect) -> dict[str, Query]:
     """Every query of a dialect by name.
 
-    Raises McpsError when a name occurs twice: aiosql would keep the last in silence.
+    Raises McpsError when a name occurs twice, because aiosql would keep the last in
+    silence, and when SQLite has other queries than PostgreSQL.
     """
     folder = resource("queries")
-    if dialect == "sqlite":
-        folder = folder / "sqlite"
+    if dialect == "postgresql":
+        return _load(folder, dialect)
+    found = _load(folder / dialect, dialect)
+    require_same(dialect, _signatures(_load(folder, "postgresql")), _signatures(found))
+    return found
+
+
+def _load(folder: Path, dialect: Dialect) -> dict[str, Query]:
     found: dict[str, Query] = {}
     for path in sorted(folder.glob("*.sql")):
         for query in read_queries(path, dialect):
@@ -58,6 +66,10 @@ def load_queries(dialect: Dialect) -> dict[str, Query]:
                 raise McpsError(message)
             found[query.name] = query
     return found
+
+
+def _signatures(queries: Mapping[str, Query]) -> dict[str, frozenset[str]]:
+    return {name: frozenset(query.parameters) for name, query in queries.items()}
 
 
 def read_queries(path: Path, dialect: Dialect) -> Iterable[Query]:

@@ -14,15 +14,23 @@ ENTRIES = {"app", "__main__"}
 HTTP_CLIENTS = ("aiohttp", "http.client", "httpx", "niquests", "requests", "urllib3")
 ONLY_IN = {
     "aiosql": ("service/store/queries.py",),
-    "aiosqlite": ("service/store/sqlite.py",),
+    "aiosqlite": ("service/store/sqlite.py", "service/store/sqlite_connections.py"),
     "asyncpg": ("service/store/postgres.py", "service/store/resilience.py"),
     "litestar": ("service/web/", "service/app.py"),
     "psycopg": ("service/store/migrate.py",),
     "psycopg2": (),
     "sqlalchemy": (),
-    "sqlite3": ("service/store/sqlite.py", "service/importer"),
+    "sqlite3": (
+        "service/store/sqlite_file.py",
+        "service/store/migrate_sqlite.py",
+        "service/importer",
+    ),
     "urllib.request": ("service/sources/",),
-    "yoyo": ("service/store/migrate.py",),
+    "yoyo": (
+        "service/store/migrate.py",
+        "service/store/migrate_sqlite.py",
+        "service/store/steps.py",
+    ),
     **dict.fromkeys(HTTP_CLIENTS, ("service/sources/",)),
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}

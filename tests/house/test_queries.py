@@ -5,6 +5,14 @@ from collections.abc import Iterable
 
 import pytest
 
+from service.errors import McpsError
+from service.store.dialects import (
+    NOT_IN_SQLITE,
+    NOUNS_NOT_IN_SQLITE,
+    ONLY_IN_SQLITE,
+    missing_because,
+    require_same,
+)
 from service.store.queries import load_queries
 from tests.house.sql import Block, all_blocks, blocks
 
@@ -96,11 +104,39 @@ def test_every_noun_lives_in_one_file_of_its_name() -> None:
 
 
 def test_sqlite_has_the_same_queries_with_the_same_parameters() -> None:
-    ours, theirs = all_blocks(), all_blocks("sqlite")
-    if not theirs:
-        pytest.skip("there is no queries/sqlite in this release")
+    ours = [b for b in all_blocks() if not missing_because(b.name)]
+    theirs = [b for b in all_blocks("sqlite") if b.noun not in ONLY_IN_SQLITE]
     assert _signatures(theirs) == _signatures(ours)
+
+
+def test_every_query_of_sqlite_is_in_shape() -> None:
+    theirs = all_blocks("sqlite")
+    assert {block.name for block in theirs} == set(load_queries("sqlite"))
     assert [b for block in theirs for b in misshapen(block)] == []
+
+
+def test_every_query_that_sqlite_lacks_is_there_and_has_a_reason() -> None:
+    ours = {block.name for block in all_blocks()}
+    assert set(NOT_IN_SQLITE) <= ours
+    assert set(NOUNS_NOT_IN_SQLITE) <= {name.split("_", 1)[0] for name in ours}
+    assert all({**NOT_IN_SQLITE, **NOUNS_NOT_IN_SQLITE, **ONLY_IN_SQLITE}.values())
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {},
+        {"server_get": frozenset({"id"})},
+        {"server_get": frozenset({"id", "uuid"}), "server_new": frozenset()},
+        {"server_get": frozenset({"id", "uuid"}), "session_limits": frozenset()},
+    ],
+)
+def test_a_start_with_other_queries_is_refused(
+    theirs: dict[str, frozenset[str]],
+) -> None:
+    ours = {"server_get": frozenset({"id", "uuid"}), "session_limits": frozenset()}
+    with pytest.raises(McpsError, match=r"queries/ and queries/sqlite/ differ"):
+        require_same("sqlite", ours, theirs)
 
 
 def _signatures(found: Iterable[Block]) -> set[tuple[str, str, frozenset[str]]]:

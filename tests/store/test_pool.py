@@ -16,6 +16,9 @@ from service.store.queries import Query
 from tests.conftest import execute
 from tests.waiting import until
 
+# asyncpg's pool, sessions of a server: all of it is PostgreSQL's alone.
+pytestmark = pytest.mark.postgresql
+
 BACKEND = Query(
     name="test_backend",
     sql="select pg_backend_pid() as pid",

@@ -41,6 +41,9 @@ TABLES = {
 }
 NUMBER = 11
 
+# The rows are put in with functions that PostgreSQL alone has.
+pytestmark = pytest.mark.postgresql
+
 
 def bodies(number: int) -> list[Json]:
     """Bodies of plain servers."""

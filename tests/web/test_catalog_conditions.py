@@ -32,6 +32,7 @@ async def test_a_copy_that_is_still_good_is_not_sent_again(
         assert response.status_code == 200
 
 
+@pytest.mark.postgresql
 async def test_the_etag_moves_with_everything_the_answer_shows(
     client: httpx.AsyncClient, admin: Headers, path: str, database_url: str
 ) -> None:

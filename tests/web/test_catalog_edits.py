@@ -287,6 +287,7 @@ async def test_a_change_to_a_taken_url_leads_to_the_server_that_has_it(
     assert (await client.get(f"/servers/{second['id']}")).json() == second
 
 
+@pytest.mark.postgresql
 async def test_the_registry_name_of_published_versions_stays(
     client: httpx.AsyncClient, admin: Headers, post: Post, database_url: str
 ) -> None:
@@ -305,6 +306,7 @@ async def test_the_registry_name_of_published_versions_stays(
     assert (await client.patch(path, json=same, headers=admin)).status_code == 200
 
 
+@pytest.mark.postgresql
 async def test_a_deleted_server_is_gone_with_all_that_belonged_to_it(
     client: httpx.AsyncClient, admin: Headers, post: Post, database_url: str
 ) -> None:

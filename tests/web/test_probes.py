@@ -34,7 +34,7 @@ async def test_liveness_says_ok(client: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_has_every_field_of_the_guide(
-    client: httpx.AsyncClient,
+    client: httpx.AsyncClient, dialect: str
 ) -> None:
     answer = await client.get("/health/db")
     assert answer.status_code == 200
@@ -42,7 +42,7 @@ async def test_readiness_has_every_field_of_the_guide(
     assert body.status == "healthy"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", body.timestamp)
     assert set(answer.json()["database"]) >= GUIDE_FIELDS
-    assert body.database.database_type == "postgresql"
+    assert body.database.database_type == dialect
     assert body.database.pool_size == 5
     assert body.database.schema_version == body.database.schema_needed
 
@@ -55,6 +55,7 @@ async def test_readiness_shares_its_answer_for_a_second(
     assert first == second
 
 
+@pytest.mark.postgresql
 async def test_an_older_schema_is_unready_and_says_what_to_run(
     client: httpx.AsyncClient, database_url: str
 ) -> None:
@@ -88,6 +89,7 @@ async def test_readiness_shows_no_password() -> None:
     assert "mcps:****@127.0.0.1:9" in answer.text
 
 
+@pytest.mark.postgresql
 async def test_an_exhausted_pool_leaves_readiness_alone(
     client: httpx.AsyncClient, store: PostgresStore
 ) -> None:

@@ -1,0 +1,17 @@
+delete from _yoyo_migration where migration_id = '0003.children';
+delete from migration_checksum where migration_id = '0003.children';
+drop view contributor_item;
+drop table contributor;
+drop view release_item;
+drop table release;
+drop view dependency_item;
+drop table dependency;
+drop view prompt_item;
+drop table prompt;
+drop view resource_template_item;
+drop table resource_template;
+drop table tool_embedding;
+drop view tool_item;
+drop table tool;
+drop view server_version_item;
+drop table server_version;
