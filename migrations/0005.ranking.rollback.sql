@@ -2,6 +2,7 @@ call migration_delete('0005.ranking');
 drop function tool_nearest(real[], text, bigint, bigint);
 drop procedure optional_extensions();
 drop index if exists tool_embedding_nearest;
+drop function search_word_is_known(text);
 drop function search_is_known(tsquery);
 drop function tool_ranked(tsquery, bigint);
 drop function server_ranked(tsquery, boolean, text, bigint);

@@ -217,6 +217,10 @@ begin
 end
 $$;
 
+create function search_word_is_known(word text) returns boolean
+  language sql stable
+  return search_is_known(nullif(plainto_tsquery('english', word), ''::tsquery));
+
 -- Vector search works where the extension is there. The stored arrays do not depend on it, so
 -- a catalog moves between servers with and without it.
 

@@ -24,12 +24,27 @@ async def search(store: Queries, text: str, limit: int) -> str:
     if asked.path:
         page = await _page(store, cut(text, with_path=False), limit)
         return str(page["body"]) if page else NOTHING
-    mended = await _mended(store, asked)
+    mended = await mend(store, asked)
     page = await _page(store, mended, limit) if mended else None
     if mended is None or page is None or not page["matches"]:
         return NOTHING
     corrected = msgspec.json.encode(" ".join(mended.words)).decode()
     return f'{page["body"][:-1]},"corrected":{corrected}}}'
+
+
+async def mend(store: Queries, asked: Asked) -> Asked | None:
+    """A search that finds nothing, with likelier words; None where there are none."""
+    if not asked:
+        return None
+    rows = await store.rows("search_word_unknown", words=asked.words_json)
+    unknown = {row["word"] for row in rows}
+    if not 0 < len(unknown) <= MOST_MENDED:
+        return None
+    meant = {word: await _meant(store, word.lower()) for word in unknown}
+    if None in meant.values():
+        return None
+    words = tuple(meant.get(word) or word for word in asked.words)
+    return msgspec.structs.replace(asked, words=words)
 
 
 async def recount_words(store: Queries) -> None:
@@ -47,21 +62,6 @@ async def _page(store: Queries, asked: Asked, limit: int) -> Row | None:
         is_ranked=asked.is_ranked,
         wanted=limit,
     )
-
-
-async def _mended(store: Queries, asked: Asked) -> Asked | None:
-    """The search with likelier words; None where there are none."""
-    if not asked:
-        return None
-    rows = await store.rows("search_word_unknown", words=asked.words_json)
-    unknown = {row["word"] for row in rows}
-    if not 0 < len(unknown) <= MOST_MENDED:
-        return None
-    meant = {word: await _meant(store, word.lower()) for word in unknown}
-    if None in meant.values():
-        return None
-    words = tuple(meant.get(word) or word for word in asked.words)
-    return msgspec.structs.replace(asked, words=words)
 
 
 async def _meant(store: Queries, word: str) -> str | None:
