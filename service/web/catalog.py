@@ -27,7 +27,7 @@ from service.web.spec import NoQuery, spec
 
 Call = Request[Any, Any, Any]
 
-_ETAG = re.compile(r'(?:W/)?"[^"]*"|\*')
+_ETAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
 def path_of(request: Call, path: str) -> str:
@@ -186,12 +186,15 @@ def _seen(request: Call, error: Conflict) -> Conflict:
 def _tags(request: Call, name: bytes, *, weak: bool) -> frozenset[str]:
     """The validators of a condition; empty without that header.
 
-    A weak one serves a read only, and `*` stands for itself.
+    A weak one serves a read only, and `*` stands for itself when it stands alone.
     """
     lines = [value for key, value in request.scope["headers"] if key == name]
     if not lines:
         return frozenset()
-    found = _ETAG.findall(b",".join(lines).decode("latin-1"))
+    text = b",".join(lines).decode("latin-1")
+    if text.strip() == ANY:
+        return frozenset({ANY})
+    found = _ETAG.findall(text)
     kept = [tag.removeprefix("W/") for tag in found if weak or tag[0] != "W"]
     return frozenset(kept) or frozenset({""})
 
