@@ -19,7 +19,16 @@ from service.keys import KeyRing
 from service.settings import Settings, read_settings
 from service.store.base import Store
 from service.store.locate import make_store
-from service.web import admin, catalog, children, docs, probes, registry, search
+from service.web import (
+    admin,
+    catalog,
+    children,
+    docs,
+    exports,
+    probes,
+    registry,
+    search,
+)
 from service.web.auth import KeyCheck, require_checks
 from service.web.edge import Edge
 from service.web.problems import handle_error
@@ -32,6 +41,7 @@ ROUTES: Sequence[ControllerRouterHandler] = [
     *children.ROUTES,
     *search.ROUTES,
     *registry.ROUTES,
+    *exports.ROUTES,
 ]
 
 

@@ -154,3 +154,57 @@ class RegistryVersion(msgspec.Struct):
     """The answer of /version."""
 
     version: str
+
+
+class Allowed(msgspec.Struct, kw_only=True, rename="camel"):
+    """A server that may run: by its name or by the address of its remote."""
+
+    server_name: str | UnsetType = UNSET
+    server_url: str | UnsetType = UNSET
+
+
+class Policy(msgspec.Struct, kw_only=True):
+    """`managed-settings.json`: the servers that clients may run."""
+
+    allowed: list[Allowed] = msgspec.field(name="allowedMcpServers")
+
+
+class ItemFile(msgspec.Struct, kw_only=True):
+    """The latest versions of all servers."""
+
+    servers: list[Item]
+
+
+class Launch(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How a client starts a server, or reaches it."""
+
+    type: str
+    url: str | UnsetType = UNSET
+    headers: dict[str, str] = {}
+    command: str | UnsetType = UNSET
+    args: list[str] = []
+    env: dict[str, str] = {}
+
+
+class Prompt(msgspec.Struct, kw_only=True, tag_field="type", tag="promptString"):
+    """What a user is asked for before the server starts."""
+
+    id: str
+    description: str
+    password: bool
+
+
+class McpFile(msgspec.Struct, kw_only=True):
+    """`mcp.json`: one server, and what its user has to be asked for."""
+
+    servers: dict[str, Launch]
+    inputs: list[Prompt] = []
+
+
+class LaunchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which server."""
+
+    server: Annotated[
+        str,
+        Meta(min_length=1, max_length=1024, description="A registry name; needed"),
+    ] = "-"

@@ -46,6 +46,9 @@ ACCESS: dict[str, str] = {
     "POST /admin/update-risk-levels": "admin",
     "POST /admin/prune-stale": "admin",
     "POST /admin/bulk-update": "admin",
+    "GET /exports/kiro.json": "open",
+    "GET /exports/managed-settings.json": "open",
+    "GET /exports/mcp.json": "open",
     **{
         f"{method} {prefix}{path}": "open"
         for prefix in ("/v0.1", "/v0")

@@ -1,0 +1,121 @@
+"""The exports: one file for clients that do not page."""
+
+import httpx
+import msgspec
+import pytest
+
+from service import exports
+from service.models_registry import ItemFile, McpFile, Policy
+from service.store.postgres import PostgresStore
+from tests.registry.conftest import item, keys, load
+
+STDIO = {"type": "stdio"}
+NPM = {
+    "registryType": "npm",
+    "identifier": "@a/one",
+    "version": "1.2.3",
+    "transport": STDIO,
+    "packageArguments": [
+        {"type": "named", "name": "--level", "default": "high"},
+        {"type": "positional", "valueHint": "folder"},
+    ],
+    "environmentVariables": [
+        {"name": "API_KEY", "description": "The key", "isSecret": True},
+        {"name": "MODE", "value": "fast"},
+    ],
+}
+OCI = {
+    "registryType": "oci",
+    "identifier": "containers.example/a:1",
+    "transport": STDIO,
+    "environmentVariables": [{"name": "TOKEN"}],
+}
+REMOTE = {
+    "type": "streamable-http",
+    "url": "https://{tenant}.example/mcp",
+    "headers": [
+        {
+            "name": "Authorization",
+            "value": "Bearer {token}",
+            "variables": {"token": {"isSecret": True}},
+        }
+    ],
+    "variables": {"tenant": {"description": "Your tenant"}},
+}
+
+
+@pytest.fixture
+async def filled(store: PostgresStore) -> None:
+    await load(
+        store,
+        item("io.a/npm", packages=[NPM]),
+        item("io.a/npm", "0.9.0"),
+        item("io.a/oci", packages=[OCI]),
+        item("io.a/remote", remotes=[REMOTE]),
+        item("io.a/odd", packages=[{"registryType": "mcpb"}, 1], remotes={"x": 1}),
+        item("io.a/gone", status="deleted"),
+    )
+
+
+@pytest.mark.usefixtures("filled")
+async def test_the_list_has_every_latest_version(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "_PAGE", 2)
+    body = (await client.get("/exports/kiro.json")).json()
+    msgspec.convert(body, ItemFile)
+    assert [name for name, _ in keys(body)] == [
+        "io.a/npm",
+        "io.a/oci",
+        "io.a/odd",
+        "io.a/remote",
+    ]
+
+
+async def test_an_empty_catalog_exports_empty_files(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/exports/kiro.json")).json() == {"servers": []}
+    policy = (await client.get("/exports/managed-settings.json")).json()
+    assert policy == {"allowedMcpServers": []}
+
+
+@pytest.mark.usefixtures("filled")
+async def test_the_policy_allows_names_and_addresses(client: httpx.AsyncClient) -> None:
+    body = (await client.get("/exports/managed-settings.json")).json()
+    msgspec.convert(body, Policy)
+    assert {"serverName": "io.a/odd"} in body["allowedMcpServers"]
+    assert {"serverUrl": "https://*.example/mcp"} in body["allowedMcpServers"]
+    assert len(body["allowedMcpServers"]) == 5
+
+
+@pytest.mark.usefixtures("filled")
+async def test_one_server_comes_with_what_starts_it(client: httpx.AsyncClient) -> None:
+    async def launch(name: str) -> McpFile:
+        answer = await client.get("/exports/mcp.json", params={"server": name})
+        assert answer.status_code == 200, answer.text
+        return msgspec.json.decode(answer.content, type=McpFile)
+
+    npm = await launch("io.a/npm")
+    started = npm.servers["npm"]
+    assert (started.type, started.command) == ("stdio", "npx")
+    assert started.args == ["-y", "@a/one@1.2.3", "--level", "high", "${input:folder}"]
+    assert started.env == {"API_KEY": "${input:API_KEY}", "MODE": "fast"}
+    assert [(p.id, p.password) for p in npm.inputs] == [
+        ("API_KEY", True),
+        ("folder", False),
+    ]
+    oci = (await launch("io.a/oci")).servers["oci"]
+    assert oci.args == ["run", "-i", "--rm", "-e", "TOKEN", "containers.example/a:1"]
+    remote = (await launch("io.a/remote")).servers["remote"]
+    assert remote.type == "http"
+    assert remote.url == "https://${input:tenant}.example/mcp"
+    assert remote.headers == {"Authorization": "Bearer ${input:token}"}
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y", None])
+async def test_a_server_that_cannot_be_started_is_not_found(
+    client: httpx.AsyncClient, name: str | None
+) -> None:
+    params = {"server": name} if name else {}
+    answer = await client.get("/exports/mcp.json", params=params)
+    assert answer.status_code == 404
