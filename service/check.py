@@ -11,11 +11,12 @@ import msgspec
 from service import findings as rules
 from service.errors import McpsError, MigrationFailed
 from service.findings import Finding
-from service.settings import Settings, masked_url
+from service.settings import Settings, is_sqlite_url, masked_url, sqlite_path
 from service.store import migrate
 from service.store.base import Row, Store
 from service.store.locate import Located, make_store
-from service.store.migrate import Step
+from service.store.sqlite_file import check_file
+from service.store.steps import Step
 
 SLOW_STATEMENTS = 10
 
@@ -57,7 +58,9 @@ class Report(msgspec.Struct, kw_only=True):
 async def report(settings: Settings, found: Located, *, slow: bool = False) -> Report:
     """Look at the database that was found; never raises for what is wrong with it."""
     seen = Report(database_url=open_url(found.url), database_source=found.source)
-    text = f"{masked_url(found.url)} from {found.source}"
+    is_file = is_sqlite_url(found.url)
+    place = found.url if is_file else masked_url(found.url)
+    text = f"{place} from {found.source}"
     seen.findings.append(Finding("ok", "settings", text))
     try:
         seen.migrations = await asyncio.to_thread(migrate.status, found.url)
@@ -69,7 +72,10 @@ async def report(settings: Settings, found: Located, *, slow: bool = False) -> R
     store = make_store(settings, found.url)
     try:
         await store.open()
-        await _look(store, settings, seen, slow=slow)
+        if is_file:
+            await _look_at_file(store, seen)
+        else:
+            await _look(store, settings, seen, slow=slow)
     except McpsError as error:
         seen.findings.append(_failure("connection", error))
     finally:
@@ -96,6 +102,8 @@ def concluded(seen: Report) -> Report:
 
 def open_url(url: str) -> str:
     """The URL without a password, so that psql takes it or asks for one."""
+    if is_sqlite_url(url):
+        return url
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     netloc = f"{login.partition(':')[0]}{at}{hosts}"
@@ -135,6 +143,22 @@ async def _look(store: Store, settings: Settings, seen: Report, *, slow: bool) -
     if has_pending or tables:
         return
     await _look_inside(store, seen, slow=slow)
+
+
+async def _look_at_file(store: Store, seen: Report) -> None:
+    """What there is to see of an SQLite file."""
+    server = await _row(store, "connection_server")
+    seen.server_version = server["version"]
+    size = f"{server['size_bytes'] / 1e6:.1f} MB"
+    text = f"SQLite {server['version']}, {size}, journal {server['journal_mode']}"
+    seen.findings.append(Finding("ok", "server", text))
+    seen.findings.extend(rules.migration_findings(seen.migrations))
+    said = await asyncio.to_thread(check_file, sqlite_path(seen.database_url))
+    mend = "" if said == "ok" else "restore it from a backup"
+    level: Literal["ok", "error"] = "ok" if said == "ok" else "error"
+    seen.findings.append(Finding(level, "file", f"quick_check: {said}", mend))
+    if all(step.state != "pending" for step in seen.migrations):
+        await _look_inside(store, seen, slow=False)
 
 
 async def _look_inside(store: Store, seen: Report, *, slow: bool) -> None:

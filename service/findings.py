@@ -7,7 +7,7 @@ import msgspec
 
 from service.settings import Settings
 from service.store.base import Row
-from service.store.migrate import Step
+from service.store.steps import Step
 
 Level = Literal["ok", "warning", "error"]
 

@@ -126,7 +126,7 @@ def sqlite_path(url: str) -> Path:
     path = url.partition(":///")[2].partition("?")[0]
     if not path or path == ":memory:":
         message = (
-            "DATABASE_URL: expected sqlite:///path with three slashes before a relative "
+            "DATABASE_URL: expected sqlite:///path, three slashes before a relative "
             "path and four before an absolute one"
         )
         raise InvalidSettings(message)

@@ -43,43 +43,46 @@ select '{"servers":[' || coalesce((select group_concat(doc, ',') from best), '')
 
 -- name: search_word_unknown(words)
 -- Those of some words that find nothing on their own.
-select value as word
-  from json_each(:words)
- where lower(value) not in (select word from search_stop_word)
-   and not exists (select 1 from server_search('"' || value || '"'))
-   and not exists (select 1 from tool_search('"' || value || '"'));
+select w.value ->> 0 as word
+  from json_each(:words) w
+ where lower(w.value ->> 0) not in (select word from search_stop_word)
+   and not exists (
+         select 1
+           from json_each(w.value) way
+          where exists (select 1 from server_search('"' || way.value || '"'))
+             or exists (select 1 from tool_search('"' || way.value || '"'))
+       );
 
 -- name: search_word_near(word, edits)
--- Words of the catalog that somebody may have meant, each by every way that leads to it.
-select word, sum(uses) as uses, 1.0 as closeness, 'edit' as way
-  from search_word
- where word in (select value from json_each(:edits))
- group by word
- union all
-select word, uses, closeness, way
+-- Words that may have been meant: a step away, begun with it, like it, begun like it.
+select word, sum(uses) as uses
   from (
-    select word, sum(uses) as uses,
-           1.0 * length(:word) / length(word) as closeness,
-           'prefix' as way
+    select word, uses
       from search_word
-     where length(:word) >= 3
-       and word > :word
-       and word < :word || char(1114111)
-     group by word
-     order by uses desc
-     limit 5
+     where word in (select value from json_each(:edits))
+     union all
+    select word, uses
+      from (
+        select word, uses
+          from search_word
+         where length(:word) >= 3
+           and word > :word
+           and word < :word || char(1114111)
+         order by uses desc
+         limit 5
+      )
+     union all
+    select word, uses
+      from (
+        select word, uses
+          from search_word
+         where abs(length(word) - length(:word)) <= 3
+           and similarity(word, :word) >= 0.3
+         order by similarity(word, :word) desc, uses desc
+         limit 10
+      )
   )
- union all
-select word, uses, closeness, way
-  from (
-    select word, sum(uses) as uses, similarity(word, :word) as closeness, 'similar' as way
-      from search_word
-     where length(word) between length(:word) - 3 and length(:word) + 3
-       and similarity(word, :word) >= 0.4
-     group by word
-     order by closeness desc, uses desc
-     limit 10
-  );
+ group by word;
 
 -- name: search_word_recount()!
 -- Puts the parts of the word lists together; they count by themselves.

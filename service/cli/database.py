@@ -15,7 +15,7 @@ from service.errors import McpsError
 from service.settings import read_settings
 from service.store import migrate as migrations
 from service.store.locate import located, shown
-from service.store.migrate import Step
+from service.store.steps import Step
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "bold red"}
 _STATE_COLOURS = {

@@ -13,8 +13,8 @@ import pytest
 from service import errors
 from service.settings import Settings
 from service.store import migrate
-from service.store.migrate import Step
 from service.store.postgres import PostgresStore
+from service.store.steps import Step
 from tests.conftest import execute
 from tests.migrations.conftest import StartRun, add_slow, schema_of, values
 

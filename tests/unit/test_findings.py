@@ -18,7 +18,7 @@ from service.findings import (
     slow_findings,
 )
 from service.settings import Settings
-from service.store.migrate import Step
+from service.store.steps import Step
 
 SERVER: Any = {
     "version_num": 180001,
