@@ -136,23 +136,6 @@ select item,
    and is_latest
    and (status <> 'deleted' or :include_deleted::boolean);
 
--- name: registry_correct(words)^
--- The words of a search that found nothing, each unknown one by the likeliest of the catalog.
-select json_agg(json_build_array(coalesce(best.word, given.word)) order by place)::text
-         as words,
-       bool_or(best.word is not null) as is_changed
-  from jsonb_array_elements_text(:words::text::jsonb) with ordinality given (word, place)
-  left join lateral (
-    select w.word
-      from search_word w
-     where w.word % lower(given.word)
-       and not search_is_known(
-             search_query(jsonb_build_array(jsonb_build_array(given.word))::text)
-           )
-     order by similarity(w.word, lower(given.word)) * ln(2 + w.uses) desc, w.word
-     limit 1
-  ) best on true;
-
 -- name: registry_batch(names)^
 -- The latest versions of some servers, and the names of which there is none.
 select coalesce(string_agg(v.item, ',' order by wanted.place), '') as items,

@@ -12,7 +12,6 @@ text with a slash is a part of a name at once.
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -22,14 +21,13 @@ from service.errors import InvalidInput, NotFound
 from service.models import Moment
 from service.models_registry import ListFilters, ListQuery
 from service.pages import given
+from service.search import mend
+from service.search_words import Asked, cut
 from service.store.base import Queries, Row, Value
 
 LIST = "/v0.1/servers"
 LATEST = "latest"
 _BEST = 1000.0
-_IDLE_WORDS = frozenset({"mcp", "mcps", "server", "servers"})
-_WORD = re.compile(r"[^\W_]+")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WILDCARD = re.compile(r"([\\%_])")
 
 
@@ -109,18 +107,6 @@ async def get_facets(store: Queries) -> Found:
     return Found(f'{{"labels":{row["labels"] or "{}"}}}', row["serial"])
 
 
-def find_words(text: str) -> list[list[str]] | None:
-    """The words of a search, each in the ways it may be cut.
-
-    None when there is nothing to look for: no word at all, or only idle ones.
-    """
-    words = _WORD.findall(text)
-    telling = [word for word in words if word.lower() not in _IDLE_WORDS]
-    if not telling:
-        return None
-    return [list(dict.fromkeys((word, _HUMP.sub(" ", word)))) for word in telling]
-
-
 def _spot(query: ListQuery) -> Spot:
     """Where the page begins. Raises InvalidCursor, InvalidInput."""
     if query.cursor is UNSET:
@@ -142,10 +128,10 @@ def _first_spot(query: ListQuery) -> Spot:
         raise InvalidInput.at(place, message)
     filters = {name: getattr(query, name) for name in ListFilters.__struct_fields__}
     text = given(query.search, "").strip()
-    words = find_words(text)
-    if "/" in text or (words is None and not _WORD.search(text) and text):
+    asked = cut(text)
+    if text and not asked:
         return Spot(**filters, pattern=_pattern(text))
-    return Spot(**filters, words=_json(words) if words else None)
+    return Spot(**filters, words=_words(asked), pattern=asked.pattern)
 
 
 async def _row(store: Queries, spot: Spot, values: dict[str, Value], limit: int) -> Row:
@@ -176,11 +162,10 @@ async def _row_of_less(
     row = await _row(store, part, values, limit)
     if row["number"]:
         return part, row
-    words = [ways[0] for ways in msgspec.json.decode(spot.words)]
-    likely = await _only(store, "registry_correct", words=_json(words))
-    if not likely["is_changed"]:
+    likely = await mend(store, cut(text))
+    if likely is None:
         return spot, nothing
-    mended = msgspec.structs.replace(spot, words=likely["words"])
+    mended = msgspec.structs.replace(spot, words=_words(likely))
     return mended, await _row(store, mended, values, limit)
 
 
@@ -241,8 +226,9 @@ def _pattern(text: str) -> str:
     return f"%{literal}%"
 
 
-def _json(value: Any) -> str:  # noqa: ANN401 - whatever msgspec encodes
-    return msgspec.json.encode(value).decode()
+def _words(asked: Asked) -> str | None:
+    """The words for the database; None when they say nothing in this field."""
+    return asked.words_json if asked.words and asked.is_ranked else None
 
 
 def _missing_server() -> NotFound:
