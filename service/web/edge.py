@@ -4,6 +4,7 @@ One ASGI layer that does it all costs a fraction of Litestar's separate middlewa
 """
 
 import asyncio
+import http
 import os
 import re
 import time
@@ -133,6 +134,7 @@ class Exchange:
 
     __slots__ = (
         "_is_head",
+        "_is_read",
         "_receive",
         "_room",
         "_send",
@@ -152,6 +154,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._room = max_body_bytes
+        self._is_read = False
         self.status = 0
         self.began_at = time.perf_counter()
         self.method = _known_method(scope["method"])
@@ -171,6 +174,7 @@ class Exchange:
             self._room -= len(message.get("body", b""))
             if self._room < 0:
                 raise errors.TooLarge
+            self._is_read = not message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
@@ -182,9 +186,18 @@ class Exchange:
                 *_FIXED_HEADERS,
                 (b"x-request-id", self.request_id),
             ]
+            if self.status >= http.HTTPStatus.BAD_REQUEST and self._is_unread():
+                # Whoever goes on sending would be listened to for ever.
+                message["headers"].append((b"connection", b"close"))
         elif self._is_head and message["type"] == "http.response.body":
             message["body"] = b""
         await self._send(message)
+
+    def _is_unread(self) -> bool:
+        """Whether some of the body is still on its way."""
+        length = self.header(b"content-length")
+        is_sent = self.header(b"transfer-encoding") or length not in {b"", b"0"}
+        return bool(is_sent) and not self._is_read
 
     async def preflight(self) -> None:
         """Answer a CORS preflight."""
