@@ -170,7 +170,12 @@ async def test_edits_leave_equal_bytes(
         assert (await client.post("/servers", json=body)).status_code == 201
     await level(database_url, tmp_path)
     await same(both, "GET", "/servers/1")
-    patch = {"title": "T", "keywords": [], "license": None, "verified_source": True}
+    patch: dict[str, Any] = {
+        "title": "T",
+        "keywords": [],
+        "license": None,
+        "verified_source": True,
+    }
     for client, _ in both:
         assert (await client.patch("/servers/1", json=patch)).status_code == 200
     await level(database_url, tmp_path)
