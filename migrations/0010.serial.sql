@@ -94,28 +94,20 @@ begin
     return null;
   end if;
 
-  if not exists (
-    select
-      from new_rows n
-      join old_rows o on o.id = n.id
-     where (n.item, n.server_id, n.registry_name, n.version, n.problems::text)
-           is distinct from (o.item, o.server_id, o.registry_name, o.version, o.problems::text)
-  ) then
-    return null;
-  end if;
-
-  open_set := change_set_open();
   insert into change (set_id, kind, server_id, registry_name, version)
-  select open_set, 'version', key.server_id, key.registry_name, key.version
+  select change_set_open(), 'version', n.server_id, n.registry_name, n.version
     from new_rows n
     join old_rows o on o.id = n.id
-   cross join lateral (
-     select o.server_id, o.registry_name, o.version
-      union
-     select n.server_id, n.registry_name, n.version
-   ) key
-   where (n.item, n.server_id, n.registry_name, n.version, n.problems::text)
-         is distinct from (o.item, o.server_id, o.registry_name, o.version, o.problems::text);
+   where n.item <> o.item
+      or (n.server_id, n.registry_name, n.version)
+         <> (o.server_id, o.registry_name, o.version)
+      or n.problems::text <> o.problems::text;
+
+  insert into change (set_id, kind, server_id, registry_name, version)
+  select change_set_open(), 'version', o.server_id, o.registry_name, o.version
+    from new_rows n
+    join old_rows o on o.id = n.id
+   where (n.registry_name, n.version) <> (o.registry_name, o.version);
   return null;
 end
 $$;
