@@ -21,6 +21,7 @@ from service.settings import Settings, masked_url
 from service.store.address import asyncpg_url
 from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
 from service.store.health import MISSING, Probe
+from service.store.leases import Leases
 from service.store.queries import Query, load_queries
 from service.store.resilience import (
     Breaker,
@@ -49,6 +50,8 @@ class Connection(asyncpg.Connection):
 
     expires_at = 0.0
     used_at = 0.0
+    proxy: PoolConnectionProxy | None = None
+    """What the pool knows it by while it is leased."""
 
     def start(self, lifetime_s: float) -> None:
         """Begin its life, up to a tenth shorter so that not all end at once."""
@@ -74,14 +77,17 @@ class PostgresStore:
         self.url = masked_url(url)
         self._dsn = asyncpg_url(url)
         self._settings = settings
+        # The server gives up first, and the connection stays usable.
+        self._command_s = settings.db_statement_timeout + 0.5
         self._queries = load_queries("postgresql")
         self._timers = {
             name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
         }
         self._pool: asyncpg.Pool[Any] = self._make_pool()
+        most = settings.db_pool_size + settings.db_max_overflow
+        self._leases: Leases[Connection] = Leases(self._pool, most, self._is_fit)
         self._probe = Probe(self._connect_probe)
         self._breaker = Breaker(self._probe.ask)
-        self._waiting = 0
         self._reaper: asyncio.Task[None] | None = None
         self._vectors: bool | None = None
 
@@ -137,6 +143,7 @@ class PostgresStore:
             self._reaper.cancel()
         await self._breaker.close()
         self._probe.close()
+        await self._leases.close_idle(self._pool.get_size())
         try:
             await asyncio.wait_for(self._pool.close(), 1.0)
         except TimeoutError:
@@ -144,29 +151,25 @@ class PostgresStore:
 
     async def value(self, query: str, /, **values: Value) -> Any:  # noqa: ANN401
         """The first column of the first row; None without a row."""
-        return await self._call(
-            self._query(query), values, PoolConnectionProxy.fetchval
-        )
+        return await self._call(self._query(query), values, Connection.fetchval)
 
     async def row(self, query: str, /, **values: Value) -> Row | None:
         """The first row, if there is one."""
         row: Row | None = await self._call(
-            self._query(query), values, PoolConnectionProxy.fetchrow
+            self._query(query), values, Connection.fetchrow
         )
         return row
 
     async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
         """All rows."""
         rows: Sequence[Row] = await self._call(
-            self._query(query), values, PoolConnectionProxy.fetch
+            self._query(query), values, Connection.fetch
         )
         return rows
 
     async def run(self, query: str, /, **values: Value) -> int:
         """Run a statement without an answer; gives the number of rows it touched."""
-        return count(
-            await self._call(self._query(query), values, PoolConnectionProxy.execute)
-        )
+        return count(await self._call(self._query(query), values, Connection.execute))
 
     @asynccontextmanager
     async def transaction(
@@ -195,7 +198,8 @@ class PostgresStore:
                 self._connection() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                yield connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
+                rows = connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
+                yield aiter(rows)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise self._failed(error) from error
 
@@ -208,13 +212,13 @@ class PostgresStore:
     def pool(self) -> PoolState:
         """The connections as they are now."""
         size = self._pool.get_size()
-        idle = self._pool.get_idle_size()
+        in_use = self._leases.in_use
         return PoolState(
             size=self._settings.db_pool_size,
-            checked_in=idle,
-            checked_out=size - idle,
+            checked_in=max(0, size - in_use),
+            checked_out=in_use,
             overflow=max(0, size - self._settings.db_pool_size),
-            waiting=self._waiting,
+            waiting=self._leases.waiting,
             timeout_s=self._settings.db_pool_timeout,
         )
 
@@ -243,31 +247,44 @@ class PostgresStore:
     async def _call(self, query: Query, values: dict[str, Value], fetch: Fetch) -> Any:  # noqa: ANN401
         arguments = query.arguments(values)
         self._breaker.check()
+        began_at = time.monotonic()
         try:
-            async with asyncio.timeout(self._settings.db_request_timeout):
-                return await self._tried(query, arguments, fetch)
+            return await self._once(query, arguments, fetch)
+        except Exception as error:  # noqa: BLE001 - translated or tried again
+            first = error
+        may_repeat = not query.is_write or proves_nothing_ran(first)
+        if not may_repeat or not is_transient(first):
+            raise self._failed(first) from first
+        try:
+            spent_s = time.monotonic() - began_at
+            async with asyncio.timeout(self._settings.db_request_timeout - spent_s):
+                return await again(lambda: self._once(query, arguments, fetch), first)
         except Exception as error:
             raise self._failed(error) from error
 
-    async def _tried(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
-        try:
-            return await self._once(query, arguments, fetch)
-        except Exception as error:
-            may_repeat = not query.is_write or proves_nothing_ran(error)
-            if not may_repeat or not is_transient(error):
-                raise
-            return await again(lambda: self._once(query, arguments, fetch), error)
-
     async def _once(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
         began_at = time.perf_counter()
-        async with self._connection() as connection:
-            answer = await fetch(connection, query.sql, *arguments)
+        connection = await self._leases.take(self._settings.db_pool_timeout)
+        try:
+            limit_s = self._settings.db_request_timeout - time.perf_counter() + began_at
+            limit_s = min(limit_s, self._command_s)
+            answer = await fetch(connection, query.sql, *arguments, timeout=limit_s)
+        except BaseException as error:
+            await self._give_up(connection, error)
+            raise
+        await self._leases.put(connection)
         took_s = time.perf_counter() - began_at
         self._timers[query.name].observe(took_s)
         metrics.QUERY_DURATION.observe(took_s)
         if self._settings.db_echo:
             log.info("query", query=query.name, ms=round(took_s * 1000, 2))
         return answer
+
+    async def _give_up(self, connection: Connection, error: BaseException) -> None:
+        """After an answer of the server the connection is good; else nobody knows."""
+        if not isinstance(error, asyncpg.PostgresError):
+            connection.terminate()
+        await self._leases.drop(connection)
 
     def _failed(self, error: BaseException) -> errors.McpsError:
         failure = translate(error)
@@ -276,49 +293,21 @@ class PostgresStore:
         return failure
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        connection = await self._acquire()
-        # The pool takes a lost connection out of its proxy, so the proxy is not asked.
-        own: Connection = connection.itself()
+    async def _connection(self) -> AsyncIterator[Connection]:
+        connection = await self._leases.take(self._settings.db_pool_timeout)
         try:
             yield connection
-        finally:
-            own.used_at = time.monotonic()
-            await self._pool.release(connection)
-
-    async def _acquire(self) -> Any:  # noqa: ANN401 - asyncpg's proxy is untyped
-        began_at = time.monotonic()
-        deadline = began_at + self._settings.db_pool_timeout
-        self._waiting += 1
-        try:
-            while True:
-                connection = await self._checkout(deadline - time.monotonic())
-                own: Connection = connection.itself()
-                if await self._is_fit(own):
-                    break
-                own.terminate()
-                await self._pool.release(connection)
-        finally:
-            self._waiting -= 1
-        metrics.ACQUIRE_SECONDS.observe(time.monotonic() - began_at)
-        return connection
-
-    async def _checkout(self, wait_s: float) -> Any:  # noqa: ANN401
-        try:
-            return await self._pool.acquire(timeout=max(0.001, wait_s))
-        except TimeoutError as error:
-            if self._pool.get_size() >= self._pool.get_max_size():
-                raise errors.PoolExhausted from error
+        except BaseException as error:
+            await self._give_up(connection, error)
             raise
+        await self._leases.put(connection)
 
     async def _is_fit(self, connection: Connection) -> bool:
         now = time.monotonic()
-        if connection.expires_at <= now:
+        if connection.is_closed() or connection.expires_at <= now:
             return False
-        if (
-            not self._settings.db_pool_pre_ping
-            or now - connection.used_at < PING_AFTER_S
-        ):
+        is_fresh = now - connection.used_at < PING_AFTER_S
+        if is_fresh or not self._settings.db_pool_pre_ping:
             return True
         try:
             await connection.fetchval(
@@ -334,16 +323,8 @@ class PostgresStore:
         while True:
             await asyncio.sleep(REAP_EVERY_S)
             state = self.report_pool()
-            for _ in range(min(state.overflow, state.checked_in, was_idle)):
-                await self._close_one()
+            await self._leases.close_idle(min(state.overflow, was_idle))
             was_idle = state.checked_in
-
-    async def _close_one(self) -> None:
-        if self._pool.get_idle_size() == 0:
-            return
-        connection = await self._pool.acquire()
-        connection.terminate()
-        await self._pool.release(connection)
 
     def _make_pool(self) -> "asyncpg.Pool[Any]":
         settings = self._settings
@@ -357,7 +338,7 @@ class PostgresStore:
             init=self._init,
             reset=_keep,
             timeout=settings.db_connect_timeout,
-            command_timeout=settings.db_statement_timeout + 0.5,
+            command_timeout=self._command_s,
             server_settings=self._server_settings(),
         )
         return pool

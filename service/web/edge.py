@@ -5,10 +5,10 @@ One ASGI layer that does it all costs a fraction of Litestar's separate middlewa
 
 import asyncio
 import http
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable
+from random import getrandbits
 from typing import Any
 
 from litestar import Litestar
@@ -160,7 +160,7 @@ class Exchange:
         self.method = _known_method(scope["method"])
         given = self.header(b"x-request-id")
         self.request_id = (
-            given if _REQUEST_ID.match(given) else os.urandom(8).hex().encode()
+            given if _REQUEST_ID.match(given) else b"%016x" % getrandbits(64)
         )
 
     def header(self, name: bytes) -> bytes:

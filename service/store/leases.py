@@ -1,0 +1,160 @@
+"""Connections between two uses: kept at hand, not given back to the driver's pool.
+
+The pool's own acquire and release make a task each and cost more than a short query. So
+a connection stays leased from the pool and goes from one use to the next directly; it
+goes back when it failed, grew too old, or is one too many.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from service import metrics
+from service.errors import PoolExhausted
+
+
+class Leased(Protocol):
+    """What a connection can do for those who lease it."""
+
+    used_at: float
+    proxy: Any
+
+    def is_closed(self) -> bool:
+        """Whether it is lost."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether somebody left a transaction open."""
+
+    def terminate(self) -> None:
+        """Cut it."""
+
+
+class Pool(Protocol):
+    """What leases connections: it hands out proxies of them."""
+
+    def acquire(self) -> Awaitable[Any]:
+        """A proxy of a connection that nobody else has."""
+
+    @property
+    def release(self) -> Callable[[Any], Awaitable[None]]:
+        """Takes one back."""
+
+
+C = TypeVar("C", bound=Leased)
+
+
+class Leases(Generic[C]):
+    """The connections leased from a pool of at most `most`, last used first."""
+
+    def __init__(
+        self, pool: Pool, most: int, is_fit: Callable[[C], Awaitable[bool]]
+    ) -> None:
+        self._pool = pool
+        self._most = most
+        self._is_fit = is_fit
+        self._free: list[C] = []
+        self._leased = 0
+        self._waiters: deque[asyncio.Future[C | None]] = deque()
+
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody works with."""
+        return self._leased - len(self._free)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    async def take(self, limit_s: float) -> C:
+        """A connection that works, for one user until it comes back.
+
+        Raises PoolExhausted when all are busy for the whole limit, TimeoutError when a
+        new one cannot be opened in it.
+        """
+        began_at = time.monotonic()
+        while True:
+            left_s = limit_s - (time.monotonic() - began_at)
+            connection = self._free.pop() if self._free else await self._wait(left_s)
+            if await self._is_fit(connection):
+                break
+            connection.terminate()
+            await self.drop(connection)
+        metrics.ACQUIRE_SECONDS.observe(time.monotonic() - began_at)
+        return connection
+
+    async def put(self, connection: C) -> None:
+        """Take one back after its work is done; the longest waiter gets it."""
+        if connection.is_closed() or connection.is_in_transaction():
+            await self.drop(connection)
+            return
+        connection.used_at = time.monotonic()
+        if not self._wake(connection):
+            self._free.append(connection)
+
+    async def drop(self, connection: C) -> None:
+        """Give one back to the pool, which looks after what became of it."""
+        self._leased -= 1
+        try:
+            await self._pool.release(connection.proxy)
+        finally:
+            self._wake(None)
+
+    async def close_idle(self, count: int) -> None:
+        """Close up to `count` of those that nobody has used for the longest time."""
+        for _ in range(min(count, len(self._free))):
+            connection = self._free.pop(0)
+            connection.terminate()
+            await self.drop(connection)
+
+    async def _wait(self, limit_s: float) -> C:
+        if self._leased < self._most:
+            return await self._open(limit_s)
+        waiter: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(max(0.0, limit_s)):
+                connection = await waiter
+        except BaseException as error:
+            await self._pass_on(waiter)
+            if isinstance(error, TimeoutError):
+                raise PoolExhausted from error
+            raise
+        return connection or await self._open(limit_s)
+
+    async def _open(self, limit_s: float) -> C:
+        self._leased += 1
+        try:
+            async with asyncio.timeout(max(0.001, limit_s)):
+                proxy = await self._pool.acquire()
+        except BaseException:
+            self._leased -= 1
+            self._wake(None)
+            raise
+        connection: C = proxy.itself()
+        connection.proxy = proxy
+        return connection
+
+    async def _pass_on(self, waiter: "asyncio.Future[C | None]") -> None:
+        """Whoever gives up waiting hands on what came at the same moment."""
+        if not waiter.done():
+            waiter.cancel()
+            return
+        if waiter.cancelled():
+            return
+        connection = waiter.result()
+        if connection is None:
+            self._wake(None)
+        else:
+            await self.put(connection)
+
+    def _wake(self, connection: C | None) -> bool:
+        """Let the longest waiter go on, with a connection or to open one."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
