@@ -3,7 +3,7 @@
 -- name: search_page(words, pattern, is_ranked, wanted)^
 -- The best servers and tools as JSON, and the number of all that match.
 with asked as materialized (
-  select group_concat('(' || ways || ')', ' AND ') as query
+  select coalesce(group_concat('(' || ways || ')', ' AND '), '""') as query
     from (select group_concat('(' || tokens || ')', ' OR ') as ways
             from (select w.key as place, group_concat('"' || t.value || '"', ' AND ') as tokens
                     from json_each(:words) w, json_each(w.value) y,
@@ -18,8 +18,9 @@ with asked as materialized (
    union all
   select server_id, 0
     from (select p.server_id from server_path p join server s on s.id = p.server_id
-           where p.path like :pattern escape '\' order by s.stars desc, s.id desc limit 500)
-   where (select query from asked) is null
+           where :pattern is not null and p.path like :pattern escape '\'
+           order by s.stars desc, s.id desc limit 500)
+   where (select query from asked) = '""'
       or server_id in (select rowid from server_search
                         where server_search match (select query from asked))
 ), best as materialized (

@@ -15,6 +15,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
         select doc, id, substr(name, 1, 200) as key
           from server
          where (substr(name, 1, 200), id) >= (:key, :from_id)
+           and substr(name, 1, 200) >= :key
            and (:host_type is null or host_type = :host_type)
            and (:risk_level is null or risk_level = :risk_level)
            and (not :verified_only or verified_source)
@@ -44,6 +45,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
         select doc, id, substr(name, 1, 200) as key
           from server
          where (substr(name, 1, 200), id) <= (:key, :from_id)
+           and substr(name, 1, 200) <= :key
            and (:host_type is null or host_type = :host_type)
            and (:risk_level is null or risk_level = :risk_level)
            and (not :verified_only or verified_source)

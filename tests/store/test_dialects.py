@@ -204,6 +204,10 @@ async def test_a_search_finds_the_same(both: Any, shared_data: Path) -> None:
             '"quoted" AND (x',
             "kubernetes",
             "browser-use",
+            "github.com/a",
+            "io.github/",
+            "example.org/none",
+            "github.com/b search",
         ),
     ):
         path = "/search?limit=100&q=" + str(httpx.QueryParams({"q": words}))[2:]
