@@ -2,6 +2,7 @@
 
 import uvicorn
 
+from service.cli.wire import Protocol
 from service.settings import Settings
 
 APP = "service.app:create_app"
@@ -18,7 +19,7 @@ def run(settings: Settings) -> None:
         port=settings.api_port,
         workers=settings.api_workers,
         loop="auto",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

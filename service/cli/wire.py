@@ -1,0 +1,114 @@
+"""HTTP on the socket: heads have an end in bytes and in time.
+
+uvicorn itself reads a head for as long as somebody sends one.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 200
+HEAD_LIMIT_S = 10.0
+LOOK_EVERY_S = 2.5
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._is_heading = True
+        self._head_bytes = 0
+        self._head_began_at = self.loop.time()
+        self._is_new = True
+        self._refusal = _REFUSED
+        self._look = self.loop.call_later(LOOK_EVERY_S, self._hurry)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop looking at the clock."""
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless this head is too long already."""
+        if self._is_heading:
+            if not self._head_bytes and not self._is_new:
+                self._head_began_at = self.loop.time()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._is_heading and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_long_head()
+
+    def on_headers_complete(self) -> None:
+        """Refuse a head that came in one piece and is too long."""
+        self._is_heading = False
+        self._is_new = False
+        if len(self.headers) > MAX_HEADERS or self._is_long():
+            self._refusal = _TOO_LONG
+            # The parser turns this into send_400_response.
+            raise ValueError
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Wait for the next head."""
+        super().on_message_complete()
+        self._is_heading = True
+        self._head_bytes = 0
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as uvicorn has it
+        """Say what is wrong, as every other error is said, and hang up."""
+        if not self.transport.is_closing():
+            self.transport.write(self._refusal)
+            self.transport.close()
+
+    def _refuse_long_head(self) -> None:
+        if not self.transport.is_closing():
+            self._refusal = _TOO_LONG
+            self.send_400_response("")
+
+    def _is_long(self) -> bool:
+        """What came so far may hold some of the body too, so it is counted anew."""
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            return False
+        lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self.url) + lines > MAX_HEAD_BYTES
+
+    def _hurry(self) -> None:
+        """Hang up on a head that takes too long."""
+        waits = self._is_heading and (self._is_new or self._head_bytes)
+        if waits and self.loop.time() - self._head_began_at > HEAD_LIMIT_S:
+            self.transport.close()
+            return
+        self._look = self.loop.call_later(LOOK_EVERY_S, self._hurry)
+
+
+def _refusal(status: int, title: str, code: str, detail: str) -> bytes:
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "error": detail,
+    }
+    body = msgspec.json.encode(document)
+    head = (
+        f"HTTP/1.1 {status} {title}\r\n"
+        "content-type: application/problem+json; charset=utf-8\r\n"
+        f"content-length: {len(body)}\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_REFUSED = _refusal(400, "Bad Request", "invalid", "This is no HTTP/1.1 request.")
+_TOO_LONG = _refusal(
+    431,
+    "Request Header Fields Too Large",
+    "too_large",
+    f"A request may have {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes of them.",
+)
