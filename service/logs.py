@@ -70,6 +70,8 @@ def access(
     """One line for one request. structlog would cost more than many an answer."""
     if not _State.is_on:
         return
+    if "mcps_" in path:
+        path = _SECRET.sub(_masked, path)
     if _State.is_json:
         line = msgspec.json.encode(
             {
