@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from service.errors import InvalidInput, InvalidText, UnsupportedMediaType
 from service.models import has_bad_text
@@ -25,7 +26,12 @@ async def read_body(request: Request[Any, Any, Any], kind: type[Body]) -> Body:
         raise UnsupportedMediaType
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
-    return decode_body(await request.body(), kind)
+    try:
+        raw = await request.body()
+    except InternalServerException:
+        # What Litestar calls it when a client goes away in the middle.
+        raise InvalidInput.at("body", "the connection ended before it did") from None
+    return decode_body(raw, kind)
 
 
 def decode_body(raw: bytes, kind: type[Body]) -> Body:
