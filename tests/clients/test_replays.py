@@ -22,7 +22,9 @@ from tests.registry.test_changes import load_file
 
 NAMES = [f"io.github.owner{at:03}/Bird_watcher.v2" for at in range(120)]
 ORIGIN = {"Origin": "vscode-file://vscode-app"}
-REMOTE = {"remotes": [{"type": "streamable-http", "url": "https://a.example/mcp"}]}
+REMOTE: dict[str, Any] = {
+    "remotes": [{"type": "streamable-http", "url": "https://a.example/mcp"}]
+}
 
 
 @pytest.fixture

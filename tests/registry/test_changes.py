@@ -152,7 +152,7 @@ async def test_facets_count_the_latest_versions(
 ) -> None:
     path = "/v0/x/io.mcps/facets"
     assert (await client.get(path)).json() == {"labels": {}}
-    remote = {"remotes": [{"type": "sse", "url": "https://a.example"}]}
+    remote: dict[str, Any] = {"remotes": [{"type": "sse", "url": "https://a.example"}]}
     await load(store, item("io.a/one", **remote), item("io.a/two"))
     assert (await client.get(path)).json() == {
         "labels": {"remote": 1, "status:active": 2, "transport:sse": 1}

@@ -1,92 +1,24 @@
 """What an administrator asks and changes: figures, scores, pruning, bulk changes."""
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
 
 from service import admin as work
-from service.models_admin import BulkUpdated, Pruned, PruneStale, Recount, Stats
+from service.models_admin import Pruned, PruneStale, Recount, Stats
 from service.store.postgres import PostgresStore
 from service.web.edge import Edge
-from tests.waiting import until
+from tests.web.filling import DAY_S, column, fill, fill_range, post
 
-DAY_S = 86_400.0
 SCORES, RISKS = "/admin/update-health-scores", "/admin/update-risk-levels"
-PRUNE, BULK, STATS = "/admin/prune-stale", "/admin/bulk-update", "/admin/stats"
+PRUNE, STATS = "/admin/prune-stale", "/admin/stats"
 NOW = "2026-01-01T00:00:00Z"
-
-PUT_SERVERS = """
-insert into server (
-  id, name, primary_url, host_type, description, license, readme_content, stars, forks,
-  verified_source, last_indexed_at, risk_level, keywords, categories, author_name,
-  created_at, updated_at
-)
-select id, coalesce(name, 'server ' || id), 'https://example.org/' || id,
-       coalesce(host_type, 'github'), description, license, readme, coalesce(stars, 0),
-       coalesce(forks, 0), coalesce(verified, false),
-       now() - indexed_s_ago * interval '1 second', coalesce(risk, 'unknown'),
-       coalesce(keywords, '[]'), coalesce(categories, '[]'), author,
-       now() - coalesce(created_s_ago, 0) * interval '1 second',
-       timestamptz '2020-01-01'
-  from jsonb_to_recordset($1::text::jsonb) as r (
-    id bigint, name text, host_type text, description text, license text, readme text,
-    stars bigint, forks bigint, verified boolean, indexed_s_ago double precision,
-    created_s_ago double precision, risk text, keywords jsonb, categories jsonb,
-    author text
-  )
-"""
-PUT_CHILDREN = """
-with given as (
-  select r.*
-    from jsonb_to_recordset($1::text::jsonb) as r (
-      id bigint, tools integer, dependencies integer, released_s_ago jsonb
-    )
-), t as (
-  insert into tool (server_id, name)
-  select id, 'tool_' || n from given, generate_series(1, tools) n
-), d as (
-  insert into dependency (server_id, library_name, ecosystem)
-  select id, 'library-' || n, 'pypi' from given, generate_series(1, dependencies) n
-)
-insert into release (server_id, version, published_at)
-select id, '1.' || place, now() - ago::double precision * interval '1 second'
-  from given, jsonb_array_elements_text(released_s_ago) with ordinality r (ago, place)
-"""
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    """A connection of its own, for rows that no API writes."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-async def fill(database: Any, servers: Sequence[dict[str, Any]]) -> None:
-    numbered = [{"id": i, **server} for i, server in enumerate(servers, 1)]
-    await database.execute(PUT_SERVERS, json.dumps(numbered))
-    await database.execute(PUT_CHILDREN, json.dumps(numbered))
-
-
-async def column(database: Any, name: str) -> list[Any]:
-    rows = await database.fetch("select doc from server order by id")
-    return [json.loads(row["doc"])[name] for row in rows]
-
-
-async def post(
-    client: httpx.AsyncClient, admin: dict[str, str], path: str, body: Any = None
-) -> httpx.Response:
-    if body is None:
-        return await client.post(path, headers=admin)
-    return await client.post(path, headers=admin, json=body)
 
 
 def health(server: dict[str, Any]) -> int:
@@ -374,186 +306,6 @@ async def test_prune_is_strict(
     assert len(await column(database, "id")) == 1
 
 
-SIX: list[dict[str, Any]] = [
-    {"host_type": "npm", "stars": 1, "keywords": ["ai", "db"], "license": "MIT"},
-    {"host_type": "npm", "stars": 5, "keywords": ["AI"], "author": "ann"},
-    {"host_type": "pypi", "stars": 9, "categories": ["db"], "verified": True},
-    {"host_type": "pypi", "stars": 9, "risk": "high", "license": "MIT"},
-    {"host_type": "github", "stars": 2, "keywords": ["a\"b'c", "x"]},
-    {"host_type": "github", "stars": 7, "risk": "high", "keywords": [["ai"]]},
-]
-
-
-FITTING: list[tuple[dict[str, Any], list[int]]] = [
-    ({"host_type": "npm"}, [1, 2]),
-    ({"risk_level": "high"}, [4, 6]),
-    ({"verified_source": True}, [3]),
-    ({"verified_source": False}, [1, 2, 4, 5, 6]),
-    ({"keyword": "ai"}, [1]),
-    ({"keyword": "a\"b'c"}, [5]),
-    ({"category": "db"}, [3]),
-    ({"license": "MIT"}, [1, 4]),
-    ({"author_name": "ann"}, [2]),
-    ({"min_stars": 7}, [3, 4, 6]),
-    ({"max_stars": 2}, [1, 5]),
-    ({"min_stars": 2, "max_stars": 5}, [2, 5]),
-    ({"ids": [6, 1, 99]}, [1, 6]),
-    ({"ids": [1, 2, 3], "host_type": "pypi"}, [3]),
-    ({"host_type": "pypi", "license": "MIT", "min_stars": 9}, [4]),
-    ({"host_type": "docker"}, []),
-]
-
-
-async def test_bulk_update_finds_what_every_filter_fits(
-    client: httpx.AsyncClient, admin: dict[str, str], database: Any
-) -> None:
-    await fill(database, SIX)
-    for place, (filters, ids) in enumerate(FITTING):
-        url, count = f"https://example.org/{place}", len(ids)
-        body = {"filters": filters, "updates": {"homepage": url}}
-        dry = await post(client, admin, BULK, {**body, "dry_run": True})
-        assert dry.json() == {"matched": count, "updated": count, "dry_run": True}
-        assert url not in await column(database, "homepage")
-        done = await post(client, admin, BULK, body)
-        changed = msgspec.json.decode(done.content, type=BulkUpdated)
-        assert changed == BulkUpdated(count, count, dry_run=False)
-        homes = enumerate(await column(database, "homepage"), 1)
-        assert [number for number, home in homes if home == url] == ids
-        again = await post(client, admin, BULK, body)
-        assert again.json() == {"matched": count, "updated": 0, "dry_run": False}
-
-
-async def test_bulk_update_writes_every_field_it_takes(
-    client: httpx.AsyncClient, admin: dict[str, str], database: Any
-) -> None:
-    await fill(database, SIX)
-    updates = {
-        "host_type": "docker",
-        "risk_level": "critical",
-        "verified_source": True,
-        "categories": ["a", 'b"c'],
-        "keywords": [],
-        "license": "Apache-2.0",
-        "author_name": "O'Neil; drop table server; --",
-        "homepage": "https://example.org/漢?a=1&b='",
-    }
-    body = {"filters": {"ids": [1, 2]}, "updates": updates}
-    others = {name: (await column(database, name))[2:] for name in updates}
-    assert (await post(client, admin, BULK, body)).json()["updated"] == 2
-    for name, value in updates.items():
-        assert await column(database, name) == [value, value, *others[name]]
-    cleared = dict.fromkeys(("license", "author_name", "homepage"))
-    await post(client, admin, BULK, {**body, "updates": cleared})
-    for name in cleared:
-        assert (await column(database, name))[:2] == [None, None]
-    query = "select id from server where updated_at > '2020-01-01' order by id"
-    assert [row["id"] for row in await database.fetch(query)] == [1, 2]
-
-
-WRONG_CHANGES: list[tuple[Any, str]] = [
-    ({}, "body"),
-    ({"filters": {"host_type": "npm"}}, "body"),
-    ({"updates": {"license": "MIT"}}, "body"),
-    ({"filters": {}, "updates": {"license": "MIT"}}, "body.filters"),
-    ({"filters": {"host_type": "npm"}, "updates": {}}, "body.updates"),
-    ({"filters": {"nme": 1}, "updates": {"license": "M"}}, "body.filters.nme"),
-    ({"filters": {"ids": [1]}, "updates": {"lic": "M"}}, "body.updates.lic"),
-    ({"filters": {"ids": [1]}, "updates": {"id": 7}}, "body.updates.id"),
-    ({"filters": {"ids": [1]}, "updates": {"uuid": "x"}}, "body.updates.uuid"),
-    (
-        {"filters": {"ids": [1]}, "updates": {"primary_url": "x:y"}},
-        "body.updates.primary_url",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"created_at": NOW}},
-        "body.updates.created_at",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"registry_name": "x"}},
-        "body.updates.registry_name",
-    ),
-    ({"filters": {"ids": [1]}, "updates": {"stars": 1}}, "body.updates.stars"),
-    (
-        {"filters": {"ids": [1]}, "updates": {"health_score": 1}},
-        "body.updates.health_score",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"host_type": "x"}},
-        "body.updates.host_type",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"host_type": None}},
-        "body.updates.host_type",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"keywords": "a"}},
-        "body.updates.keywords",
-    ),
-    (
-        {"filters": {"ids": [1]}, "updates": {"keywords": [1]}},
-        "body.updates.keywords[0]",
-    ),
-    ({"filters": {"ids": []}, "updates": {"license": "M"}}, "body.filters.ids"),
-    (
-        {"filters": {"ids": ["1"]}, "updates": {"license": "M"}},
-        "body.filters.ids[0]",
-    ),
-    (
-        {"filters": {"ids": [0]}, "updates": {"license": "M"}},
-        "body.filters.ids[0]",
-    ),
-    (
-        {"filters": {"ids": list(range(1, 1002))}, "updates": {"license": "M"}},
-        "body.filters.ids",
-    ),
-    (
-        {"filters": {"min_stars": -1}, "updates": {"license": "M"}},
-        "body.filters.min_stars",
-    ),
-    (
-        {"filters": {"license": None}, "updates": {"license": "M"}},
-        "body.filters.license",
-    ),
-    ({"filters": {"ids": [1]}, "updates": {"license": "M"}, "x": 1}, "body.x"),
-]
-
-
-async def test_bulk_update_is_strict(
-    client: httpx.AsyncClient, admin: dict[str, str], database: Any
-) -> None:
-    await fill(database, SIX)
-    state = "select string_agg(doc, '' order by id) from server"
-    before = await database.fetchval(state)
-    for body, place in WRONG_CHANGES:
-        answer = await post(client, admin, BULK, body)
-        assert answer.status_code == 400, body
-        assert answer.json()["errors"][0]["location"] == place
-    assert await database.fetchval(state) == before
-
-
-async def test_a_bulk_update_does_not_undo_an_edit_that_was_faster(
-    client: httpx.AsyncClient, admin: dict[str, str], database: Any
-) -> None:
-    await fill(database, SIX)
-    body = {"filters": {"host_type": "npm"}, "updates": {"risk_level": "safe"}}
-    edit = database.transaction()
-    await edit.start()
-    await database.execute("update server set license = 'new' where id = 2")
-    await database.execute("update server set host_type = 'http' where id = 1")
-    bulk = asyncio.create_task(post(client, admin, BULK, body))
-    await until(lambda: is_waiting(database))
-    await edit.commit()
-    assert (await bulk).json() == {"matched": 1, "updated": 1, "dry_run": False}
-    assert (await column(database, "license"))[1] == "new"
-    assert (await column(database, "risk_level"))[:2] == ["unknown", "safe"]
-
-
-async def is_waiting(database: Any) -> bool:
-    """Whether some session waits for a lock."""
-    query = "select exists (select from pg_locks where not granted)"
-    return bool(await database.fetchval(query))
-
-
 async def test_two_works_on_the_catalog_take_turns(
     store: PostgresStore, database: Any
 ) -> None:
@@ -608,26 +360,3 @@ async def timed(store: PostgresStore, database: Any, count: Any) -> float:
     began_at = time.monotonic()
     assert await count(store) == Recount(20_000, 20_000)
     return time.monotonic() - began_at
-
-
-async def fill_range(database: Any, start: int, count: int) -> None:
-    servers = [
-        {
-            "id": number,
-            "name": f"io.example.user{number % 999}/server-{number}",
-            "description": f"Gives agents access to service {number} and its records. "
-            f"{'May exec code.' if number % 9 == 0 else 'Reads and writes entries.'}",
-            "readme": f"# Server {number}\n" * (number % 400),
-            "stars": number % 300,
-            "forks": number % 40,
-            "license": "MIT",
-            "indexed_s_ago": number % 120 * DAY_S,
-            "keywords": ["ai", f"word {number % 50}", f"topic {number % 7}"],
-            "tools": 10,
-            "dependencies": 60 if number % 10 == 0 else 10,
-            "released_s_ago": [d * DAY_S for d in range(number % 150, 200, 20)],
-        }
-        for number in range(start + 1, start + count + 1)
-    ]
-    await database.execute(PUT_SERVERS, json.dumps(servers))
-    await database.execute(PUT_CHILDREN, json.dumps(servers))

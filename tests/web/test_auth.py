@@ -1,12 +1,9 @@
 """Who gets in: keys, roles, and what happens to keys that end."""
 
 import asyncio
-import math
-import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from statistics import fmean, variance
 from typing import Any, cast
 
 import asyncpg
@@ -28,9 +25,9 @@ from service.web.edge import Edge
 from service.web.problems import handle_error
 from service.web.spec import spec
 from tests.waiting import until
+from tests.web.tokens import opens, unknown_key
 
 SLOWEST_END_S = 5.0
-KINDS = ("known", "unknown")
 
 
 async def let_in() -> Answer:
@@ -94,14 +91,6 @@ class CountingStore:
 def counting(store: PostgresStore, settings: Settings) -> tuple[CountingStore, KeyRing]:
     counted = CountingStore(store)
     return counted, KeyRing(cast("Any", counted), settings)
-
-
-def unknown_key(letters: random.Random | None = None) -> str:
-    source = letters or random.Random()
-    alphabet = "abcdefghijklmnopqrstuvwxyz234567"
-    return "mcps_" + "_".join(
-        "".join(source.choices(alphabet, k=size)) for size in (10, 52)
-    )
 
 
 async def execute(database_url: str, statement: str) -> None:
@@ -258,14 +247,6 @@ async def test_a_revoked_key_ends_within_five_seconds_in_every_process(
                 waiting.discard(ring)
         assert time.monotonic() - began_at < SLOWEST_END_S
         await asyncio.sleep(0.05)
-
-
-async def opens(ring: KeyRing, key: str) -> bool:
-    try:
-        await ring.role(key.encode())
-    except Unauthorized:
-        return False
-    return True
 
 
 @pytest.mark.postgresql
@@ -457,43 +438,3 @@ def test_a_route_that_skips_the_check_stops_the_start(
     )
     with pytest.raises(McpsError, match="/own"):
         require_checks(app)
-
-
-@pytest.mark.parametrize("calls", [1000, pytest.param(5000, marks=pytest.mark.faults)])
-@pytest.mark.parametrize("fresh", ["", "fresh"], ids=["remembered", "asked"])
-async def test_time_does_not_tell_a_known_prefix_from_an_unknown_one(
-    store: PostgresStore, settings: Settings, fresh: str, calls: int
-) -> None:
-    made = await create_key(store, name="ci", role="admin")
-    letters = random.Random(7)
-    ring = KeyRing(store, settings)
-
-    def wrong(kind: str) -> str:
-        key = unknown_key(letters)
-        secret = key.rsplit("_", 1)[1]
-        return f"mcps_{made.prefix}_{secret}" if kind == "known" else key
-
-    fixed = {kind: wrong(kind) for kind in KINDS}
-
-    def call(kind: str) -> Any:
-        return opens(ring, wrong(kind) if fresh else fixed[kind])
-
-    # Repeated once: another process may have taken the machine in between.
-    found = [await welch(call, calls)]
-    if abs(found[0]) >= 4.5:
-        found.append(await welch(call, calls))
-    assert abs(found[-1]) < 4.5, found
-
-
-async def welch(call: Callable[[str], Any], calls: int) -> float:
-    """Welch's t of both kinds in random order, without what the machine slowed down."""
-    took: dict[str, list[float]] = {kind: [] for kind in KINDS}
-    order = [*KINDS] * calls
-    random.Random(11).shuffle(order)
-    for kind in order:
-        began = time.perf_counter()
-        await call(kind)
-        took[kind].append(time.perf_counter() - began)
-    one, two = (sorted(times)[: calls * 9 // 10] for times in took.values())
-    spread = math.sqrt(variance(one) / len(one) + variance(two) / len(two))
-    return (fmean(one) - fmean(two)) / spread
