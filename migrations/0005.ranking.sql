@@ -44,12 +44,15 @@ begin
 end
 $$;
 
--- How well a text fits a query. One whose head holds every word goes before all others.
+-- How well a text fits a query. One whose head holds every word goes before all others. A
+-- long text counts less, but by the logarithm of its length only: divided by the length, a
+-- name that the title repeats fell behind the names that only mention a word. 32 keeps every
+-- rank below 1.
 create function search_rank(head tsvector, words tsvector, query tsquery) returns real
   language sql immutable parallel safe
   return case
-    when head @@ query then 1 + ts_rank_cd(head, query, 2 | 4)
-    else ts_rank_cd(words, query, 2 | 4)
+    when head @@ query then 1 + ts_rank_cd(head, query, 1 | 32)
+    else ts_rank_cd(words, query, 1 | 32)
   end;
 
 -- Servers that are worth ranking where a query matches many: the most popular ones and those
@@ -268,8 +271,12 @@ begin
   if probe is null then
     return;
   end if;
-  -- The index gives no more rows than that; a caller has loaded the extension by its cast.
+  -- The index gives no more rows than that, unless it may go on: from version 0.8. A caller
+  -- has loaded the extension by its cast.
   perform set_config('hnsw.ef_search', '200', true);
+  if current_setting('hnsw.iterative_scan', true) is not null then
+    perform set_config('hnsw.iterative_scan', 'strict_order', true);
+  end if;
   return query
   select near.tool_id, 1 - near.distance
     from (
