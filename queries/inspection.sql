@@ -62,10 +62,10 @@ select wanted.name,
 -- name: inspection_privileges()
 -- Tables of the catalog that this role may not fully use, and the statement that lets it.
 select c.relname::text as table_name,
-       string_agg(needed.privilege, ', ') as missing,
+       string_agg(needed.privilege, ', ' order by needed.place) as missing,
        format(
          'grant %s on %I.%I to %I;',
-         string_agg(needed.privilege, ', '),
+         string_agg(needed.privilege, ', ' order by needed.place),
          c.relnamespace::regnamespace::text,
          c.relname,
          current_user
@@ -75,7 +75,8 @@ select c.relname::text as table_name,
     on c.relnamespace = home.relnamespace
    and c.relowner = home.relowner
    and c.relkind in ('r', 'p', 'v')
- cross join unnest(array['select', 'insert', 'update', 'delete']) needed (privilege)
+ cross join unnest(array['select', 'insert', 'update', 'delete'])
+       with ordinality needed (privilege, place)
  where home.oid = to_regclass('server')
    and not has_table_privilege(c.oid, needed.privilege)
    and (

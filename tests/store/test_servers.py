@@ -15,6 +15,9 @@ from service.pages import FEW, page_servers
 from service.store.postgres import PostgresStore
 from service.store.queries import load_queries
 
+# Rows and plans through a connection of its own.
+pytestmark = pytest.mark.postgresql
+
 MANY = 3000
 RARE = 10
 FILL = f"""
