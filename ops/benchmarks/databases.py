@@ -62,9 +62,10 @@ async def find(url: str) -> Database:
     try:
         row = await connection.fetchrow(statements()["backend_here"])
         pid, version = row or (0, "")
+        # Asked before the connection closes: its process ends with it.
+        return Database(url, parent_of(pid), version)
     finally:
         await connection.close()
-    return Database(url, parent_of(pid), version)
 
 
 async def _execute(url: str, *names: str) -> None:
