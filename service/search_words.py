@@ -15,7 +15,8 @@ import msgspec
 
 _CUT = re.compile("[\x01-/:-@\\[-`{-\xbf\u2000-\u206f\u3000-\u303f]+")
 _CAPITAL = re.compile(r"([a-z0-9])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])")
-_SCHEME = re.compile(r"[a-z]+://(?:www\.)?", re.IGNORECASE)
+# Only from the start of a word, or a long word is tried from each of its letters.
+_SCHEME = re.compile(r"(?<![a-z])[a-z]+://(?:www\.)?", re.IGNORECASE)
 _WILDCARD = re.compile(r"[\\%_]")
 
 # In a catalog of MCP servers these say nothing.
@@ -77,7 +78,7 @@ def cut(text: str, *, with_path: bool = True) -> Asked:
     path = ""
     if with_path and "/" in text:
         text, path = _take_path(text)
-    words = [word for word in _CUT.split(text) if word]
+    words = [word for word in dict.fromkeys(_CUT.split(text)) if word]
     telling = [word for word in words if word.lower() not in _IDLE | _STOP]
     if telling or path:
         return Asked(tuple(telling), path)
