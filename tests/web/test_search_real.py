@@ -119,7 +119,7 @@ async def test_no_text_makes_a_search_slow(client: httpx.AsyncClient) -> None:
 
 async def fastest_s(client: httpx.AsyncClient, text: str) -> float:
     """The best of some tries: a busy machine is no fault of the text."""
-    took_s = []
+    took_s: list[float] = []
     while len(took_s) < 10 and (not took_s or min(took_s) > LIMIT_S):
         began_at = time.perf_counter()
         await search(client, text)
