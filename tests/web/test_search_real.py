@@ -111,6 +111,7 @@ async def test_typing_errors_are_mended(
     assert len(missed) <= tried / 20, missed
 
 
+@pytest.mark.faults  # it measures time, so it runs alone
 @pytest.mark.usefixtures("real")
 async def test_no_text_makes_a_search_slow(client: httpx.AsyncClient) -> None:
     for text in HOSTILE:
