@@ -28,7 +28,7 @@ TEMPLATE = "mcps_template"
 ADMIN_KEY = "test_admin_key"
 # The contract: what these folders promise holds on both databases, unless a test is
 # marked as PostgreSQL's alone.
-CONTRACT = ("tests/store/", "tests/web/")
+CONTRACT = ("tests/store/", "tests/web/", "tests/hostile/")
 # A fixture of this name is a connection of asyncpg.
 RAW = "database"
 DIALECTS = ("postgresql", "sqlite")

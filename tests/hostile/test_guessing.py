@@ -8,7 +8,7 @@ import pytest
 
 from service import metrics
 from service.keys import create_key
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.hostile.conftest import Ask, Some
 from tests.hostile.targets import Attack, Target
 
@@ -65,7 +65,7 @@ async def test_guesses_that_are_no_keys_are_not_looked_up(
 
 
 async def test_who_has_a_key_does_not_wait_for_the_guessers(
-    ask: Ask, reads: Target, store: PostgresStore, some: Some
+    ask: Ask, reads: Target, store: Store, some: Some
 ) -> None:
     made = await create_key(store, name="ci", role="reader")
     letters = random.Random(17)

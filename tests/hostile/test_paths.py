@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from service.keys import create_key
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.hostile.conftest import Ask, state
 from tests.hostile.targets import Attack, Target
 
@@ -144,7 +144,7 @@ def is_bypass(attack: Attack, status: int, body: bytes) -> bool:
 async def test_no_variant_of_a_path_leads_around_the_check(
     ask: Ask,
     every: list[Target],
-    store: PostgresStore,
+    store: Store,
     database_url: str,
     role: str,
 ) -> None:

@@ -9,7 +9,7 @@ from service.app import create_app
 from service.keys import create_key, revoke_key
 from service.models import Role
 from service.settings import Settings
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.hostile.conftest import Ask, send
 from tests.hostile.targets import Header, Target
 from tests.waiting import until
@@ -85,7 +85,7 @@ def test_the_table_agrees_with_the_routes(every: list[Target]) -> None:
     assert declared == {name: ACCESS[name] for name in declared}
 
 
-async def keys(store: PostgresStore) -> dict[str, list[Header]]:
+async def keys(store: Store) -> dict[str, list[Header]]:
     """Headers of each kind of caller."""
     made = {role: (await create_key(store, name=role, role=role)).key for role in ROLES}
     sent: dict[str, list[Header]] = {
@@ -112,7 +112,7 @@ async def keys(store: PostgresStore) -> dict[str, list[Header]]:
 
 
 async def test_every_route_lets_in_whom_the_table_names(
-    ask: Ask, every: list[Target], store: PostgresStore
+    ask: Ask, every: list[Target], store: Store
 ) -> None:
     callers = await keys(store)
     found = []
@@ -138,7 +138,7 @@ def expected(access: str, caller: str) -> int:
 
 
 async def test_reads_need_a_key_where_the_settings_say_so(
-    every: list[Target], settings: Settings, store: PostgresStore
+    every: list[Target], settings: Settings, store: Store
 ) -> None:
     closed = create_app(msgspec.structs.replace(settings, require_api_key=True), store)
     callers = await keys(store)
@@ -160,7 +160,7 @@ async def test_reads_need_a_key_where_the_settings_say_so(
 async def test_a_key_revoked_while_in_use_ends_on_every_route(
     ask: Ask,
     every: list[Target],
-    store: PostgresStore,
+    store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("service.keys.CACHE_S", 0.0)

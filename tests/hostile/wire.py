@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import Iterable
 
 import msgspec
 
+QUIET_S = 0.3
+LOOK_EVERY_S = 0.02
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -27,7 +30,7 @@ async def talk(
     port: int,
     parts: bytes | Iterable[bytes],
     *,
-    wait_s: float = 1.0,
+    wait_s: float = 2.0,
     pause_s: float = 0.0,
     ends: bool = False,
 ) -> Heard:
@@ -63,10 +66,13 @@ async def talk(
 
 async def _quiet(heard: bytearray, closed: asyncio.Event, wait_s: float) -> None:
     """Wait until the server hangs up, or until it answered and then said no more."""
-    size = -1
-    while size != len(heard):
-        size = len(heard)
-        limit_s = 0.2 if size else wait_s
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(closed.wait(), limit_s)
+    size = 0
+    began_at = time.monotonic()
+    while not closed.is_set():
+        if len(heard) != size:
+            size = len(heard)
+            began_at = time.monotonic()
+        if time.monotonic() - began_at > (QUIET_S if size else wait_s):
             return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closed.wait(), LOOK_EVERY_S)
