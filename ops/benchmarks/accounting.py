@@ -9,6 +9,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_TRIES = 5
 _PARENT, _USER, _SYSTEM, _USER_REAPED, _SYSTEM_REAPED = 1, 11, 12, 13, 14
 
 
@@ -18,11 +19,17 @@ def cpu_s(root: int) -> float:
     A child that ended is in the account of its parent by then, so nothing is lost
     between two readings. Raises OSError when the process is gone.
     """
-    total = _own_s(root) + _reaped_s(root)
-    for pid in descendants_of(root):
-        with suppress(OSError):
-            total += _own_s(pid) + _reaped_s(pid)
-    return total
+    total_s = 0.0
+    for _ in range(_TRIES):
+        reaped_s = _reaped_s(root)
+        total_s = _own_s(root) + reaped_s
+        for pid in descendants_of(root):
+            with suppress(OSError):
+                total_s += _own_s(pid) + _reaped_s(pid)
+        # A child that ended during the reading would be missed: read once more.
+        if _reaped_s(root) == reaped_s:
+            break
+    return total_s
 
 
 def descendants_of(root: int) -> list[int]:
