@@ -39,6 +39,8 @@ def _change_account(uid: int, gid: int) -> None:
 def _end_with(owner: int) -> None:
     if sys.platform != "linux":
         return
+    # Python would only take note of the signal, and the program never hear of it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # A change of account clears this, so it comes after; SIGINT is a fast shutdown.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0):

@@ -43,6 +43,13 @@ IDLE_IN_TRANSACTION_MS = 5000
 STREAM_ROWS = 500
 
 Fetch = Callable[..., Awaitable[Any]]
+# InternalClientError is neither of the others, and means a lost connection too.
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 
 class Connection(asyncpg.Connection):
@@ -183,7 +190,7 @@ class PostgresStore:
                     limit = str(round(timeout_s * 1000))
                     await work.row("session_limits", timeout_ms=limit)
                 yield work
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
     @asynccontextmanager
@@ -200,7 +207,7 @@ class PostgresStore:
             ):
                 rows = connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
                 yield aiter(rows)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 
     async def health(self) -> Health:
@@ -313,7 +320,7 @@ class PostgresStore:
             await connection.fetchval(
                 self._queries["session_ping"].sql, timeout=PING_TIMEOUT_S
             )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except DRIVER_ERRORS:
             return False
         return True
 

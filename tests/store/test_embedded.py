@@ -24,7 +24,8 @@ from service.store.embedded import Embedded, socket_folder
 from tests.cluster import chosen_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 15.0
+# Longer than all steps of a stop together.
+LIMIT_S = 30.0
 QUICK = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "20"}
 OWNER = """
 import sys, time
