@@ -1,19 +1,20 @@
 -- The standard registry API. A page is one row: the items, how many they are, the name
--- and version of the last one, whether more follow, and the serial they were read at.
+-- and version of the last one, whether more follow, and the serial they were read at. The
+-- items may end with one of the next page, `extra_bytes` long, for the caller to cut off.
 
 -- name: registry_page(include_deleted, name, version, wanted)^
 -- Versions of all servers after a name and version.
-select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '') as items,
-       count(*) filter (where place <= :wanted::bigint) as number,
-       max(registry_name) filter (where place = :wanted::bigint) as last_name,
-       max(version) filter (where place = :wanted::bigint) as last_version,
+select coalesce(string_agg(item, ','), '') as items,
+       (array_agg(octet_length(item)))[:wanted::bigint + 1] as extra_bytes,
        count(*) > :wanted::bigint as has_more,
+       least(count(*), :wanted::bigint) as number,
+       (array_agg(registry_name))[:wanted::bigint] as last_name,
+       (array_agg(version))[:wanted::bigint] as last_version,
        (select value from serial) as serial
   from (
     select item,
            registry_name,
-           version,
-           row_number() over (order by registry_name, version) as place
+           version
       from server_version
      where (registry_name, version) > (:name::text, :version::text)
        and (status <> 'deleted' or :include_deleted::boolean)
@@ -23,17 +24,17 @@ select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '
 
 -- name: registry_page_latest(include_deleted, name, version, wanted)^
 -- Latest versions of all servers after a name and version.
-select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '') as items,
-       count(*) filter (where place <= :wanted::bigint) as number,
-       max(registry_name) filter (where place = :wanted::bigint) as last_name,
-       max(version) filter (where place = :wanted::bigint) as last_version,
+select coalesce(string_agg(item, ','), '') as items,
+       (array_agg(octet_length(item)))[:wanted::bigint + 1] as extra_bytes,
        count(*) > :wanted::bigint as has_more,
+       least(count(*), :wanted::bigint) as number,
+       (array_agg(registry_name))[:wanted::bigint] as last_name,
+       (array_agg(version))[:wanted::bigint] as last_version,
        (select value from serial) as serial
   from (
     select item,
            registry_name,
-           version,
-           row_number() over (order by registry_name, version) as place
+           version
       from server_version
      where (registry_name, version) > (:name::text, :version::text)
        and is_latest
@@ -47,10 +48,11 @@ select coalesce(string_agg(item, ',') filter (where place <= :wanted::bigint), '
 select coalesce(
          string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
        ) as items,
+       null::integer as extra_bytes,
+       count(*) > :wanted::bigint as has_more,
        count(*) filter (where place <= :wanted::bigint) as number,
        max(page.registry_name) filter (where place = :wanted::bigint) as last_name,
        max(page.version) filter (where place = :wanted::bigint) as last_version,
-       count(*) > :wanted::bigint as has_more,
        (select value from serial) as serial
   from (
     select f.id,
@@ -76,11 +78,12 @@ select coalesce(
 select coalesce(
          string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
        ) as items,
+       null::integer as extra_bytes,
+       count(*) > :wanted::bigint as has_more,
        count(*) filter (where place <= :wanted::bigint) as number,
        max(page.rank) filter (where place = :wanted::bigint) as last_rank,
        max(v.registry_name) filter (where place = :wanted::bigint) as last_name,
        max(v.version) filter (where place = :wanted::bigint) as last_version,
-       count(*) > :wanted::bigint as has_more,
        (select value from serial) as serial
   from (
     select f.id,

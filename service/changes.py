@@ -27,4 +27,4 @@ async def page_changes(store: Queries, query: ChangeQuery) -> Found:
         f'{{"changes":[{row["changes"]}],'
         f'"next":"{following}","serial":{row["serial"]}}}'
     )
-    return Found(body, row["serial"])
+    return Found(body.encode(), row["serial"])

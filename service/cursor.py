@@ -51,7 +51,7 @@ class Paged(Protocol):
 class Page(msgspec.Struct, frozen=True):
     """A page as JSON, and the cursor of the next one if there is one."""
 
-    body: str
+    body: bytes
     cursor: str = ""
     total: int | None = None
 

@@ -8,7 +8,7 @@ import msgspec
 
 from service.errors import NotFound
 from service.models_registry import Launch, McpFile, Prompt
-from service.registry import LATEST, get_version
+from service.registry import LATEST, get_version, page_items
 from service.store.base import Queries, Row
 
 _PAGE = 1000
@@ -28,15 +28,15 @@ class _Listed(msgspec.Struct):
 
 async def export_list(store: Queries) -> bytes:
     """Every latest version in one list."""
-    pages = [row["items"] async for row in _pages(store) if row["number"]]
-    return f'{{"servers":[{",".join(pages)}]}}'.encode()
+    pages = [page_items(row) async for row in _pages(store) if row["number"]]
+    return b'{"servers":[%b]}' % b",".join(pages)
 
 
 async def export_policy(store: Queries) -> bytes:
     """The `managed-settings.json` that allows what is listed, and nothing else."""
     allowed: list[dict[str, str]] = []
     async for row in _pages(store):
-        for item in msgspec.json.decode(f"[{row['items']}]", type=list[_Listed]):
+        for item in msgspec.json.decode(b"[%b]" % page_items(row), type=list[_Listed]):
             allowed.append({"serverName": item.server.name})
             allowed += ({"serverUrl": url} for url in _urls(item.server.remotes))
     return msgspec.json.encode({"allowedMcpServers": allowed})

@@ -90,7 +90,7 @@ async def page_servers(store: Queries, query: ServerQuery) -> Page:
     if row is None:
         name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
         (row,) = await store.rows(name, key=asked.mark.key, **asked.values)
-    page = _page(SERVERS, row, asked.mark.filters)
+    page = _server_page(row, asked.mark.filters)
     if not query.count:
         return page
     total = await store.value("server_count", **asked.filters)
@@ -138,7 +138,7 @@ async def page_tools(store: Queries, query: ToolQuery) -> Page:
         row = await store.row("tool_page_of_name", name=name, **place)
     else:
         row = await store.row("tool_page", **place)
-    return _page(TOOLS, row, mark.filters) if row else Page("[]")
+    return _page(TOOLS, row, mark.filters) if row else Page(b"[]")
 
 
 async def get_tool(store: Queries, tool: str) -> str:
@@ -155,11 +155,20 @@ def given(value: T | UnsetType, default: T) -> T:
     return default if isinstance(value, UnsetType) else value
 
 
+def _server_page(row: Row, filters: ServerFilters) -> Page:
+    """A page of servers, without the first of the next page that came along."""
+    page = _page(SERVERS, row, filters)
+    if extra_bytes := row["extra_bytes"]:
+        return msgspec.structs.replace(page, body=page.body[: -extra_bytes - 2] + b"]")
+    return page
+
+
 def _page(path: str, row: Row, filters: msgspec.Struct) -> Page:
+    body = row["body"].encode()
     if row["next_id"] is None:
-        return Page(row["body"])
+        return Page(body)
     following = Mark(filters, row["next_key"] or "", row["next_id"])
-    return Page(row["body"], write_cursor(path, following))
+    return Page(body, write_cursor(path, following))
 
 
 def _place(query: Paged, mark: Mark[Filters]) -> dict[str, Value]:

@@ -34,7 +34,7 @@ _WILDCARD = re.compile(r"([\\%_])")
 class Found(msgspec.Struct, frozen=True):
     """An answer as JSON, and the serial of the catalog that it shows."""
 
-    body: str
+    body: bytes
     serial: int
 
 
@@ -63,7 +63,7 @@ async def page_versions(store: Queries, query: ListQuery) -> Found:
     if spot.is_search and query.cursor is UNSET and not row["number"]:
         spot, row = await _row_of_less(store, spot, values, query.limit, row)
     cursor = _next_cursor(spot, row) if row["has_more"] else ""
-    return _listed(row, cursor)
+    return _listed(page_items(row), row, cursor)
 
 
 async def get_versions(store: Queries, name: str, *, include_deleted: bool) -> Found:
@@ -73,7 +73,7 @@ async def get_versions(store: Queries, name: str, *, include_deleted: bool) -> F
     )
     if row is None or not row["number"]:
         raise _missing_server()
-    return _listed(row)
+    return _listed(row["items"].encode(), row)
 
 
 async def get_version(
@@ -90,7 +90,7 @@ async def get_version(
         )
     if row is None:
         raise _missing_server()
-    return Found(row["item"], row["serial"])
+    return Found(row["item"].encode(), row["serial"])
 
 
 async def get_batch(store: Queries, names: Iterable[str]) -> Found:
@@ -98,13 +98,21 @@ async def get_batch(store: Queries, names: Iterable[str]) -> Found:
     unique = msgspec.json.encode(list(dict.fromkeys(names))).decode()
     row = await _only(store, "registry_batch", names=unique)
     body = f'{{"servers":[{row["items"]}],"missing":{row["missing"]}}}'
-    return Found(body, row["serial"])
+    return Found(body.encode(), row["serial"])
 
 
 async def get_facets(store: Queries) -> Found:
     """How many servers there are of each kind."""
     row = await _only(store, "registry_facets")
-    return Found(f'{{"labels":{row["labels"] or "{}"}}}', row["serial"])
+    body = f'{{"labels":{row["labels"] or "{}"}}}'
+    return Found(body.encode(), row["serial"])
+
+
+def page_items(row: Row) -> bytes:
+    """The items of a page, without the first of the next one that came along."""
+    items: bytes = row["items"].encode()
+    extra_bytes = row["extra_bytes"]
+    return items[: -extra_bytes - 1] if extra_bytes else items
 
 
 def _spot(query: ListQuery) -> Spot:
@@ -213,10 +221,10 @@ def _next_cursor(spot: Spot, row: Row) -> str:
     return write_cursor(LIST, Mark(following, "", 0))
 
 
-def _listed(row: Row, cursor: str = "") -> Found:
+def _listed(items: bytes, row: Row, cursor: str = "") -> Found:
     following = f'"nextCursor":"{cursor}",' if cursor else ""
     metadata = f'{{{following}"count":{row["number"]}}}'
-    body = f'{{"servers":[{row["items"]}],"metadata":{metadata}}}'
+    body = b'{"servers":[%b],"metadata":%b}' % (items, metadata.encode())
     return Found(body, row["serial"])
 
 

@@ -7,6 +7,7 @@
 -- Servers by name.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        max(key) filter (where place > :wanted) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -37,6 +38,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by name, last first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        max(key) filter (where place > :wanted) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -67,6 +69,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by stars, fewest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -97,6 +100,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by stars, most first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -127,6 +131,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by downloads, fewest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -156,6 +161,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by downloads, most first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -185,6 +191,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by health score, lowest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -214,6 +221,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by health score, highest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        cast(max(key) filter (where place > :wanted) as text) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -243,6 +251,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by their last change, oldest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        max(key) filter (where place > :wanted) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -273,6 +282,7 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
 -- Servers by their last change, newest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
          || ']' as body,
+       null as extra_bytes,
        max(key) filter (where place > :wanted) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (
@@ -335,6 +345,7 @@ with few as materialized (
                    (number, word, id) <= (cast(:number as integer), :word, :from_id)))
 )
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '') || ']' as body,
+       null as extra_bytes,
        max(iif(word = '', cast(number as text), word)) filter (where place > :wanted) as next_key,
        max(id) filter (where place > :wanted) as next_id
   from (select s.doc, p.id, p.number, p.word, p.place from page p join server s on s.id = p.id

@@ -44,7 +44,7 @@ def page_answer(request: Call, path: str, query: Paged, page: Page) -> Answer:
         headers.append(next_link(path_of(request, path), values))
     if page.total is not None:
         headers.append((b"x-total-count", str(page.total).encode()))
-    return json_text(page.body, headers=headers)
+    return Answer(page.body, headers=headers)
 
 
 @get(

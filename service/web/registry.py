@@ -21,7 +21,7 @@ from service.models_registry import (
     VersionQuery,
 )
 from service.registry import Found
-from service.web.answers import Answer, json_text, json_value
+from service.web.answers import Answer, json_value
 from service.web.asked import read_asked
 from service.web.bodies import read_body
 from service.web.parameters import decode
@@ -39,7 +39,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 def found_answer(found: Found) -> Answer:
     """What the catalog showed, and at which serial."""
     serial = (b"x-mcps-serial", str(found.serial).encode())
-    return json_text(found.body, headers=[serial])
+    return Answer(found.body, headers=[serial])
 
 
 async def servers(request: Call) -> Answer:
