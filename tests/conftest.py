@@ -28,7 +28,10 @@ TEMPLATE = "mcps_template"
 ADMIN_KEY = "test_admin_key"
 # The contract: what these folders promise holds on both databases, unless a test is
 # marked as PostgreSQL's alone.
-CONTRACT = ("tests/store/", "tests/web/", "tests/hostile/")
+CONTRACT = (
+    *("tests/store/", "tests/web/", "tests/hostile/"),
+    *("tests/registry/", "tests/clients/"),
+)
 # A fixture of this name is a connection of asyncpg.
 RAW = "database"
 DIALECTS = ("postgresql", "sqlite")

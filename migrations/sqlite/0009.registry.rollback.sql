@@ -1,2 +1,11 @@
 delete from _yoyo_migration where migration_id = '0009.registry';
 delete from migration_checksum where migration_id = '0009.registry';
+drop index server_version_by_filter;
+drop index server_version_latest_by_name;
+drop trigger server_version_latest_moved;
+drop trigger server_version_item_updated;
+drop trigger server_version_item_inserted;
+drop view server_version_text;
+drop view server_version_shown;
+alter table server_version drop column labels;
+alter table server_version drop column item;

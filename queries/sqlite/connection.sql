@@ -1,15 +1,20 @@
 -- What a connection to the file needs: settings, temporary tables, transactions.
 
--- name: connection_begin()^
--- Begins a transaction that writes; waits for its turn among the processes.
+-- name: connection_begin()!
+-- Begins a transaction that writes, when it is its turn; all that it changes is one set.
 begin immediate;
+update serial
+   set is_held = 1;
 
 -- name: connection_begin_read()^
 -- Begins a transaction that reads one state of the file.
 begin;
 
--- name: connection_commit()^
+-- name: connection_commit()!
 -- Ends a transaction and keeps what it did.
+update serial
+   set is_held = 0,
+       set_id = null;
 commit;
 
 -- name: connection_rollback()^

@@ -37,10 +37,7 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "vector_similar": _VECTORS,
 }
 # Nouns of which SQLite has no query at all.
-NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {
-    "change": "the change feed is served from PostgreSQL alone",
-    "registry": "the standard registry API is served from PostgreSQL alone",
-}
+NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {}
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",
