@@ -8,6 +8,7 @@ select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as 
        max(registry_name) filter (where place = :wanted) as last_name,
        max(version) filter (where place = :wanted) as last_version,
        count(*) > :wanted as has_more,
+       null as extra_bytes,
        (select value from serial) as serial
   from (
     select item,
@@ -31,6 +32,7 @@ select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as 
        max(registry_name) filter (where place = :wanted) as last_name,
        max(version) filter (where place = :wanted) as last_version,
        count(*) > :wanted as has_more,
+       null as extra_bytes,
        (select value from serial) as serial
   from (
     select item,
@@ -55,6 +57,7 @@ select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as 
        max(registry_name) filter (where place = :wanted) as last_name,
        max(version) filter (where place = :wanted) as last_version,
        count(*) > :wanted as has_more,
+       null as extra_bytes,
        (select value from serial) as serial
   from (
     select v.item, v.registry_name, v.version, page.place
@@ -116,6 +119,7 @@ with asked as materialized (
    limit :wanted + 1)
 select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as items,
        count(*) filter (where place <= :wanted) as number, count(*) > :wanted as has_more,
+       null as extra_bytes,
        max(rank) filter (where place = :wanted) as last_rank,
        max(registry_name) filter (where place = :wanted) as last_name,
        max(version) filter (where place = :wanted) as last_version,
