@@ -32,6 +32,7 @@ from service.web import (
 from service.web.auth import KeyCheck, require_checks
 from service.web.edge import Edge
 from service.web.problems import handle_error
+from service.web.reads import Reads
 
 ROUTES: Sequence[ControllerRouterHandler] = [
     *probes.ROUTES,
@@ -51,16 +52,20 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     if store is None:
         logs.configure(settings)
         store = make_store(settings)
-    return Edge(make_litestar(settings, store), settings)
-
-
-def make_litestar(settings: Settings, store: Store) -> Litestar:
-    """Routes, lifespan and error table put together."""
     ring = KeyRing(store, settings)
+    check = KeyCheck(ring, settings)
+    app = make_litestar(settings, store, ring, check)
+    return Edge(app, Reads(cast("Any", app), store, check, settings), settings)
+
+
+def make_litestar(
+    settings: Settings, store: Store, ring: KeyRing, check: KeyCheck
+) -> Litestar:
+    """Routes, lifespan and error table put together."""
     state = {"settings": settings, "store": store, "ring": ring, "draining": False}
     app = Litestar(
         route_handlers=ROUTES,
-        before_request=KeyCheck(ring, settings),
+        before_request=check,
         exception_handlers={Exception: cast("Any", handle_error)},
         lifespan=[_serve],
         openapi_config=None,

@@ -78,3 +78,23 @@ DB_UP = Gauge(
     "1 while the database answers.",
     multiprocess_mode="livemin",
 )
+SERIAL = Gauge(
+    "mcps_serial",
+    "How often the catalog changed, as far as this process knows.",
+    multiprocess_mode="livemax",
+)
+SERIAL_FOLLOWED = Gauge(
+    "mcps_serial_followed",
+    "1 while the database tells of new serials; without, every read asks for it.",
+    multiprocess_mode="livemin",
+)
+CACHE_ANSWERS = Counter(
+    "mcps_cache_answers",
+    "Reads by what the response cache had: hit, miss, outdated, stale.",
+    ("result",),
+)
+CACHE_BYTES = Gauge(
+    "mcps_cache_bytes",
+    "Answers kept in memory.",
+    multiprocess_mode="livesum",
+)

@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1_048_576
     max_requests_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     request_timeout: Positive = 3.0
+    cache_max_bytes: Annotated[int, Meta(ge=0, le=1 << 36)] = 67_108_864
     shutdown_delay: Annotated[float, Meta(ge=0, le=60)] = 0.0
     shutdown_timeout: Annotated[float, Meta(ge=1, le=300)] = 10.0
     # keys

@@ -104,5 +104,12 @@ class Store(Queries, Protocol):
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
 
+    @property
+    def known_serial(self) -> int | None:
+        """The serial of the catalog; None while this process is not sure of it."""
+
+    async def serial(self) -> int:
+        """The serial of the catalog, asked of the database after this call began."""
+
     async def has_vectors(self) -> bool:
         """Whether this database can compare embeddings."""

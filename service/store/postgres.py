@@ -10,7 +10,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 import structlog
@@ -22,6 +22,7 @@ from service.store.address import asyncpg_url
 from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
 from service.store.health import MISSING, Probe
 from service.store.leases import Leases
+from service.store.postgres_sessions import ProbeSession, SerialSession, connect
 from service.store.queries import Query, load_queries
 from service.store.resilience import (
     Breaker,
@@ -30,13 +31,14 @@ from service.store.resilience import (
     proves_nothing_ran,
     translate,
 )
+from service.store.rounds import Rounds
+from service.store.serial import SerialWatch, Told
 from service.store.transaction import DriverTransaction, count
 
 log = structlog.get_logger("store")
 
 PING_AFTER_S = 1.0
 PING_TIMEOUT_S = 0.5
-PROBE_TIMEOUT_S = 0.8
 REAP_EVERY_S = 1.0
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 5000
@@ -95,6 +97,8 @@ class PostgresStore:
         self._leases: Leases[Connection] = Leases(self._pool, most, self._is_fit)
         self._probe = Probe(self._connect_probe)
         self._breaker = Breaker(self._probe.ask)
+        self._watch = SerialWatch(self._connect_watch)
+        self._serials = Rounds(self._ask_serial)
         self._reaper: asyncio.Task[None] | None = None
         self._vectors: bool | None = None
 
@@ -149,6 +153,7 @@ class PostgresStore:
         if self._reaper is not None:
             self._reaper.cancel()
         await self._breaker.close()
+        await self._watch.close()
         self._probe.close()
         await self._leases.close_idle(self._pool.get_size())
         try:
@@ -192,6 +197,8 @@ class PostgresStore:
                 yield work
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
+        finally:
+            self._watch.doubt()
 
     @asynccontextmanager
     async def stream(
@@ -238,6 +245,18 @@ class PostgresStore:
         metrics.POOL_WAITING.set(state.waiting)
         return state
 
+    @property
+    def known_serial(self) -> int | None:
+        """The serial of the catalog; None while this process is not sure of it."""
+        return self._watch.known
+
+    async def serial(self) -> int:
+        """The serial of the catalog, asked of the database after this call began."""
+        return await self._serials.ask()
+
+    async def _ask_serial(self) -> int:
+        return int(await self.value("serial_get"))
+
     async def has_vectors(self) -> bool:
         """Whether the `vector` extension is there; asked once."""
         if self._vectors is None:
@@ -259,6 +278,9 @@ class PostgresStore:
             return await self._once(query, arguments, fetch)
         except Exception as error:  # noqa: BLE001 - translated or tried again
             first = error
+        finally:
+            if query.is_write:
+                self._watch.doubt()
         may_repeat = not query.is_write or proves_nothing_ran(first)
         if not may_repeat or not is_transient(first):
             raise self._failed(first) from first
@@ -364,25 +386,9 @@ class PostgresStore:
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
         }
 
-    async def _connect_probe(self) -> "ProbeSession":
-        connection = await asyncpg.connect(
-            self._dsn, timeout=PROBE_TIMEOUT_S, command_timeout=PROBE_TIMEOUT_S
-        )
-        return ProbeSession(connection, self._queries["session_health"].sql)
+    async def _connect_probe(self) -> ProbeSession:
+        return ProbeSession(await connect(self._dsn), self._queries["session_health"])
 
-
-class ProbeSession:
-    """The connection of the readiness probe."""
-
-    def __init__(self, connection: asyncpg.Connection, sql: str) -> None:
-        self._connection = connection
-        self._sql = sql
-
-    async def ask(self) -> Row:
-        """The newest applied migration, as `schema_version`."""
-        row: Any = await self._connection.fetchrow(self._sql)
-        return cast("Row", row)
-
-    def cut(self) -> None:
-        """Close it without a word."""
-        self._connection.terminate()
+    async def _connect_watch(self, tell: Told) -> SerialSession:
+        query = self._queries["serial_get"]
+        return await SerialSession.listening(await connect(self._dsn), query, tell)

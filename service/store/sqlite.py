@@ -15,6 +15,7 @@ from service.settings import Settings
 from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
 from service.store.dialects import missing_because
 from service.store.health import MISSING, Probe
+from service.store.rounds import Rounds
 from service.store.sqlite_connections import Connection, Script, load_scripts
 from service.store.sqlite_errors import is_busy, is_missing, translate_sqlite
 from service.store.sqlite_file import require_file, sqlite_url
@@ -43,6 +44,7 @@ class SqliteStore:
         self._readers = Slots(readers, settings.db_pool_timeout, self._connect_reader)
         self._writer = Slots(1, settings.db_pool_timeout, self._connect_writer)
         self._probe = Probe(self._connect_probe, self.dialect)
+        self._serials = Rounds(self._ask_serial)
         self._identity = (0, 0)
         self._leaving: set[asyncio.Future[None]] = set()
 
@@ -167,6 +169,18 @@ class SqliteStore:
         metrics.POOL_OVERFLOW.set(state.overflow)
         metrics.POOL_WAITING.set(state.waiting)
         return state
+
+    @property
+    def known_serial(self) -> int | None:
+        """Nobody tells what another process wrote into the file: ask it."""
+        return None
+
+    async def serial(self) -> int:
+        """The serial of the catalog, asked of the file after this call began."""
+        return await self._serials.ask()
+
+    async def _ask_serial(self) -> int:
+        return int(await self.value("serial_get"))
 
     async def has_vectors(self) -> bool:
         """Whether embeddings can be compared here: they cannot."""

@@ -1,7 +1,7 @@
 """Answers as bytes: what the database wrote goes out as it is."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from litestar.response.base import ASGIResponse
@@ -34,6 +34,15 @@ class Answer(ASGIResponse):
             length = str(len(body)).encode()
             self.raw_headers.append((b"content-type", media))
             self.raw_headers.append((b"content-length", length))
+
+    @classmethod
+    def whole(cls, status: int, headers: list[Header], body: bytes = b"") -> Self:
+        """An answer whose headers are complete already."""
+        answer = cls.__new__(cls)
+        answer.status_code = status
+        answer.raw_headers = headers
+        answer.body = body
+        return answer
 
     def to_asgi_response(self, *_: object, **_options: object) -> "Answer":
         """For Litestar, which asks this of the answer to an exception."""

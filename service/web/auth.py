@@ -27,17 +27,26 @@ class KeyCheck:
         spec: Spec = request.scope["route_handler"].opt["spec"]
         if spec.role == "open":
             return
+        if spec.role is None:
+            await self.may_read(request.scope["headers"])
+            return
         key = key_of(request.scope["headers"])
         if key is None:
-            if spec.role or self._reads_need_key:
-                raise Unauthorized
-            return
+            raise Unauthorized
         role = await self._ring.role(key)
-        if spec.role and not allows(role, spec.role):
+        if not allows(role, spec.role):
             message = f"this needs the role {spec.role}; the key sent is of a {role}"
             raise Forbidden(message)
         if spec.limit_s:
             _extend(request, spec.limit_s)
+
+    async def may_read(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Let a read pass, or raise Unauthorized: a wrong key is refused here too."""
+        key = key_of(headers)
+        if key is not None:
+            await self._ring.role(key)
+        elif self._reads_need_key:
+            raise Unauthorized
 
 
 def key_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:

@@ -28,6 +28,7 @@ from service.web.spec import NoQuery, spec
 Call = Request[Any, Any, Any]
 
 _ETAG = re.compile(r'(?:W/)?"[^"]*"')
+_PACKED = re.compile(r'-(?:gzip|zstd)"\Z')
 
 
 def path_of(request: Call, path: str) -> str:
@@ -72,13 +73,9 @@ async def servers(request: Call) -> Answer:
     opt=spec(summary="One whole server, by id or uuid", answer=ServerDetail),
 )
 async def server_by_id(request: Call) -> Answer:
-    """A server with its README and how much belongs to it; 304 when not changed."""
-    reference = _reference(request)
-    body = await get_server(request.app.state.store, reference)
-    tag = etag(body)
-    if {tag, ANY} & _tags(request, b"if-none-match", weak=True):
-        return Answer(b"", status=304, headers=[(b"etag", tag.encode())])
-    return _whole(body, tag)
+    """A server with its README and how much belongs to it; `ETag` serves If-Match."""
+    body = await get_server(request.app.state.store, _reference(request))
+    return _whole(body, etag(body))
 
 
 @post(
@@ -150,14 +147,14 @@ async def replace(request: Call) -> Answer:
 async def remove(request: Call) -> Answer:
     """Delete a server with all that belongs to it."""
     reference = _reference(request)
-    expected = _tags(request, b"if-match", weak=False)
+    expected = _expected(request)
     await delete_server(request.app.state.store, reference, expected)
     return Answer(b"", status=204)
 
 
 async def _put(request: Call, kind: type[ServerBody] | type[ServerPatch]) -> Answer:
     reference = _reference(request)
-    expected = _tags(request, b"if-match", weak=False)
+    expected = _expected(request)
     body = await read_body(request, kind)
     store = request.app.state.store
     try:
@@ -183,20 +180,20 @@ def _seen(request: Call, error: Conflict) -> Conflict:
     return Conflict(error.message, existing=path_of(request, error.existing))
 
 
-def _tags(request: Call, name: bytes, *, weak: bool) -> frozenset[str]:
-    """The validators of a condition; empty without that header.
+def _expected(request: Call) -> frozenset[str]:
+    """The validators of If-Match; empty without that header.
 
-    A weak one serves a read only, and `*` stands for itself when it stands alone.
+    A weak one never matches, and `*` stands for itself when it stands alone. An answer
+    that came packed has the validator of its encoding; the entry is the same.
     """
-    lines = [value for key, value in request.scope["headers"] if key == name]
+    lines = [value for key, value in request.scope["headers"] if key == b"if-match"]
     if not lines:
         return frozenset()
     text = b",".join(lines).decode("latin-1")
     if text.strip() == ANY:
         return frozenset({ANY})
-    found = _ETAG.findall(text)
-    kept = [tag.removeprefix("W/") for tag in found if weak or tag[0] != "W"]
-    return frozenset(kept) or frozenset({""})
+    strong = [tag for tag in _ETAG.findall(text) if tag[0] != "W"]
+    return frozenset(_PACKED.sub('"', tag) for tag in strong) or frozenset({""})
 
 
 ROUTES = [servers, server_by_id, add, change, replace, remove]

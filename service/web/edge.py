@@ -18,6 +18,7 @@ from service.settings import Settings
 from service.web.parameters import decode
 from service.web.paths import readdressed
 from service.web.problems import problem, unexpected
+from service.web.reads import Reads
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}\Z")
 _ALWAYS = frozenset({"/health", "/health/db", "/metrics"})
@@ -28,8 +29,8 @@ _FIXED_HEADERS = [
         b"access-control-expose-headers",
         b", ".join(
             [
-                b"ETag, Link, Location, Retry-After, X-Request-Id, X-Total-Count",
-                b"X-MCPS-Serial",
+                b"Age, Cache-Status, ETag, Link, Location, Retry-After",
+                b"X-MCPS-Serial, X-Request-Id, X-Total-Count",
             ]
         ),
     ),
@@ -55,9 +56,10 @@ Send = Callable[[Any], Awaitable[None]]
 class Edge:
     """The outermost ASGI application."""
 
-    def __init__(self, app: Litestar, settings: Settings) -> None:
+    def __init__(self, app: Litestar, reads: Reads, settings: Settings) -> None:
         self.app = app
         self._call: Callable[..., Awaitable[None]] = app
+        self._reads = reads
         self._settings = settings
         self._in_flight = 0
         self._counters: dict[tuple[str, str, int], Any] = {}
@@ -85,6 +87,9 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await exchange.preflight()
                 return
+            if self._reads.covers(scope):
+                await self._read(exchange)
+                return
             async with asyncio.timeout(self._settings.request_timeout) as deadline:
                 scope["deadline"] = deadline
                 await self._call(scope, exchange.receive, exchange.send)
@@ -96,6 +101,13 @@ class Edge:
             if exchange.status:
                 raise
             await unexpected(error).send_with(exchange.send)
+
+    async def _read(self, exchange: "Exchange") -> None:
+        answer = self._reads.known(exchange)
+        if answer is None:
+            async with asyncio.timeout(self._settings.request_timeout):
+                answer = await self._reads.answer(exchange)
+        await answer.send_with(exchange.send)
 
     def _admit(self, exchange: "Exchange") -> None:
         scope = exchange.scope
@@ -139,6 +151,7 @@ class Exchange:
         "_room",
         "_send",
         "began_at",
+        "headers",
         "method",
         "request_id",
         "scope",
@@ -156,6 +169,7 @@ class Exchange:
         self._room = max_body_bytes
         self._is_read = False
         self.status = 0
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.began_at = time.perf_counter()
         self.method = _known_method(scope["method"])
         given = self.header(b"x-request-id")
@@ -164,8 +178,8 @@ class Exchange:
         )
 
     def header(self, name: bytes) -> bytes:
-        """The first header of that name, or nothing."""
-        return next((v for n, v in self.scope["headers"] if n == name), b"")
+        """The last header of that name, or nothing."""
+        return self.headers.get(name, b"")
 
     async def receive(self) -> Message:
         """The next part of the body, as long as there is room for it."""

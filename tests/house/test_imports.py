@@ -15,7 +15,7 @@ HTTP_CLIENTS = ("aiohttp", "http.client", "httpx", "niquests", "requests", "urll
 ONLY_IN = {
     "aiosql": ("service/store/queries.py",),
     "aiosqlite": ("service/store/sqlite.py", "service/store/sqlite_connections.py"),
-    "asyncpg": ("service/store/postgres.py", "service/store/resilience.py"),
+    "asyncpg": ("service/store/postgres",),
     "litestar": ("service/web/", "service/app.py"),
     "psycopg": ("service/store/migrate.py",),
     "psycopg2": (),

@@ -23,6 +23,7 @@ from service.web.answers import Answer
 from service.web.auth import KeyCheck, require_checks
 from service.web.edge import Edge
 from service.web.problems import handle_error
+from service.web.reads import Reads
 from service.web.spec import spec
 from tests.waiting import until
 from tests.web.tokens import opens, unknown_key
@@ -45,16 +46,18 @@ def routes() -> list[Any]:
 
 
 def guarded(settings: Settings, ring: KeyRing) -> httpx.AsyncClient:
+    check = KeyCheck(ring, settings)
     app = Litestar(
         routes(),
-        before_request=KeyCheck(ring, settings),
+        before_request=check,
         exception_handlers={Exception: cast("Any", handle_error)},
         state=State({"settings": settings, "draining": False}),
         openapi_config=None,
         logging_config=None,
     )
     require_checks(app)
-    transport = httpx.ASGITransport(app=cast("Any", Edge(app, settings)))
+    reads = Reads(cast("Any", app), ring._store, check, settings)
+    transport = httpx.ASGITransport(app=cast("Any", Edge(app, reads, settings)))
     return httpx.AsyncClient(transport=transport, base_url="http://catalog.test")
 
 

@@ -1,0 +1,304 @@
+"""Reads of the catalog: kept answers, conditions, and what goes out while it is away.
+
+An answer is kept with the serial of the catalog that it shows, and serves as long as
+that is the serial now. Where this process cannot be sure of the serial it asks for it;
+where the database does not say, a kept answer goes out marked as stale, with its age.
+
+Identical requests share one query, but only one that began after each of them arrived:
+nobody is answered with a state from before the question.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from service import metrics
+from service.errors import Unavailable
+from service.settings import Settings
+from service.store.base import Store
+from service.web.answers import Answer, Header
+from service.web.auth import KeyCheck
+from service.web.cache import Cache, Form, Kept, Key, tag_in, tag_of
+from service.web.packing import (
+    ENCODINGS,
+    IDENTITY,
+    SMALLEST_BYTES,
+    encoding_for,
+    packed,
+)
+
+OPEN_PATHS = ("/v0.1/", "/v0/", "/exports/")
+KEYED_PATHS = ("/servers", "/tools", "/search")
+SERIAL_LIMIT_S = 0.5
+LONGEST_KEY_BYTES = 2048
+_FRESH = "max-age=30, stale-while-revalidate=60, stale-if-error=86400"
+# RFC 9211.
+_HIT = (b"cache-status", b"mcps; hit")
+_MISS = (b"cache-status", b"mcps; fwd=uri-miss")
+_OUTDATED = (b"cache-status", b"mcps; fwd=stale")
+_COUNTS = {
+    result: metrics.CACHE_ANSWERS.labels(result)
+    for result in ("hit", "miss", "outdated", "stale")
+}
+_OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
+
+Call = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Exchange(Protocol):
+    """What a read needs to know of a request."""
+
+    scope: dict[str, Any]
+    headers: dict[bytes, bytes]
+    began_at: float
+
+    async def receive(self) -> Any:  # noqa: ANN401 - an ASGI event
+        """The next part of the body."""
+
+
+class Outcome:
+    """What a handler answered: kept when it may serve again."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[Header] = []
+        self.body = b""
+        self.route = ""
+        self.kept: Kept | None = None
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take note of an ASGI event instead of sending it."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = message["headers"]
+        else:
+            self.body += message.get("body", b"")
+
+
+class Flight:
+    """A query under way, and those who may share its outcome."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.landed: asyncio.Future[Outcome | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+
+class Reads:
+    """Answers reads from memory where that is right, and from the database else."""
+
+    def __init__(
+        self, call: Call, store: Store, check: KeyCheck, settings: Settings
+    ) -> None:
+        """`call` is the application that asks the database."""
+        self._call = call
+        self._store = store
+        self._check = check
+        self._cache = Cache(settings.cache_max_bytes)
+        self._flights: dict[Key, Flight] = {}
+        self._number = 0
+        self._highest = 0
+        self._reads_need_key = settings.require_api_key
+        audience = "private" if settings.require_api_key else "public"
+        self._open_control = (b"cache-control", f"public, {_FRESH}".encode())
+        self._keyed_control = (b"cache-control", f"{audience}, {_FRESH}".encode())
+
+    def covers(self, scope: dict[str, Any]) -> bool:
+        """Whether a request is a read of the catalog that others may repeat."""
+        path: str = scope["path"]
+        if root := scope["root_path"]:
+            path = path.removeprefix(root)
+        return (
+            scope["method"] == "GET"
+            and path.startswith((*OPEN_PATHS, *KEYED_PATHS))
+            and len(scope["query_string"]) <= LONGEST_KEY_BYTES
+        )
+
+    def known(self, exchange: Exchange) -> Answer | None:
+        """The answer, if it can be given without asking anybody."""
+        headers = exchange.headers
+        kept = self._cache.get(_key(exchange))
+        serial = self._store.known_serial
+        if kept is None or serial is None or b"cache-control" in headers:
+            return None
+        if kept.serial < serial or self._is_keyed(exchange):
+            return None
+        form = kept.forms.get(_encoding(exchange, kept))
+        if form is None:
+            return None
+        self._take_note(serial)
+        return _shown(exchange, kept, form, _hit(exchange, kept))
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """The answer. Raises Unauthorized for a key that is wrong or missing."""
+        if self._is_keyed(exchange):
+            await self._check.may_read(exchange.scope["headers"])
+        serial = await self._serial()
+        if b"no-cache" in exchange.headers.get(b"cache-control", b""):
+            return await self._asked(exchange, None, await self._ask(exchange, serial))
+        kept = self._cache.get(_key(exchange))
+        if kept is not None:
+            if serial is None:
+                return await self._stale(exchange, kept)
+            if kept.serial >= serial:
+                return await self._packed(exchange, kept, _hit(exchange, kept))
+        if serial is not None and (tag := _held(exchange, serial)):
+            return self._unchanged(exchange, serial, tag)
+        return await self._asked(exchange, kept, await self._shared(exchange, serial))
+
+    def _is_keyed(self, exchange: Exchange) -> bool:
+        """Whether it takes a look at the key first."""
+        headers = exchange.headers
+        has_key = b"x-api-key" in headers or b"authorization" in headers
+        return (has_key or self._reads_need_key) and not _is_open(exchange)
+
+    async def _serial(self) -> int | None:
+        """The serial now; None when the database does not say."""
+        serial = self._store.known_serial
+        if serial is None:
+            try:
+                async with asyncio.timeout(SERIAL_LIMIT_S):
+                    serial = await self._store.serial()
+            except (Unavailable, TimeoutError):
+                return None
+        self._take_note(serial)
+        return serial
+
+    def _take_note(self, serial: int) -> None:
+        """A serial that went back is that of another database: nothing kept counts."""
+        if serial < self._highest:
+            self._cache.clear()
+        self._highest = serial
+
+    async def _shared(self, exchange: Exchange, serial: int | None) -> Outcome:
+        """The outcome of a query that began after this, or shows what is there now."""
+        arrived = self._number
+        while (flight := self._flights.get(_key(exchange))) is not None:
+            outcome = await asyncio.shield(flight.landed)
+            if outcome is None:
+                continue
+            is_current = outcome.kept and serial and outcome.kept.serial >= serial
+            if flight.number > arrived or is_current:
+                return outcome
+        return await self._lead(exchange, serial)
+
+    async def _lead(self, exchange: Exchange, serial: int | None) -> Outcome:
+        key = _key(exchange)
+        self._number += 1
+        flight = self._flights[key] = Flight(self._number)
+        outcome = None
+        try:
+            outcome = await self._ask(exchange, serial)
+        finally:
+            del self._flights[key]
+            flight.landed.set_result(outcome)
+        return outcome
+
+    async def _ask(self, exchange: Exchange, serial: int | None) -> Outcome:
+        outcome = Outcome()
+        await self._call(exchange.scope, exchange.receive, outcome.send)
+        outcome.route = exchange.scope.get("path_template", "")
+        given = dict(outcome.headers)
+        shown = given.get(b"x-mcps-serial", serial)
+        if (
+            outcome.status == _OK
+            and shown is not None
+            and b"cache-control" not in given
+        ):
+            headers = [*outcome.headers, self._control(exchange)]
+            outcome.kept = Kept(
+                _key(exchange), int(shown), outcome.route, headers, outcome.body
+            )
+            self._cache.put(outcome.kept)
+        return outcome
+
+    async def _asked(
+        self, exchange: Exchange, outdated: Kept | None, outcome: Outcome
+    ) -> Answer:
+        """What was asked for, or what was there before when the database is away."""
+        exchange.scope.setdefault("path_template", outcome.route)
+        if outcome.kept is not None:
+            _COUNTS["outdated" if outdated else "miss"].inc()
+            status = _OUTDATED if outdated else _MISS
+            return await self._packed(exchange, outcome.kept, status)
+        if outcome.status == _UNAVAILABLE and outdated is not None:
+            return await self._stale(exchange, outdated)
+        return Answer.whole(outcome.status, [*outcome.headers], outcome.body)
+
+    async def _stale(self, exchange: Exchange, kept: Kept) -> Answer:
+        """What was there before, with its age; the database does not answer."""
+        _COUNTS["stale"].inc()
+        age_s = max(1, round(time.perf_counter() - kept.sure_at))
+        status = b"mcps; hit; ttl=-%d; detail=database-away" % age_s
+        answer = await self._packed(exchange, kept, (b"cache-status", status))
+        answer.raw_headers.append((b"age", b"%d" % age_s))
+        return answer
+
+    async def _packed(self, exchange: Exchange, kept: Kept, status: Header) -> Answer:
+        encoding = _encoding(exchange, kept)
+        form = kept.forms.get(encoding)
+        if form is None:
+            body = await packed(kept.forms[IDENTITY].body, encoding)
+            form = self._cache.pack(kept, encoding, body)
+        return _shown(exchange, kept, form, status)
+
+    def _unchanged(self, exchange: Exchange, serial: int, tag: bytes) -> Answer:
+        """What the client has is what the database would answer now."""
+        headers = [
+            (b"etag", tag),
+            (b"vary", b"Accept-Encoding"),
+            (b"x-mcps-serial", b"%d" % serial),
+            self._control(exchange),
+            _HIT,
+        ]
+        return Answer.whole(_NOT_MODIFIED, headers)
+
+    def _control(self, exchange: Exchange) -> Header:
+        """What other caches may do with an answer."""
+        return self._open_control if _is_open(exchange) else self._keyed_control
+
+
+def _key(exchange: Exchange) -> Key:
+    scope = exchange.scope
+    return scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+
+
+def _is_open(exchange: Exchange) -> bool:
+    """Whether everybody may read it, with or without a key."""
+    scope = exchange.scope
+    path: str = scope["path"].removeprefix(scope["root_path"])
+    return path.startswith(OPEN_PATHS)
+
+
+def _hit(exchange: Exchange, kept: Kept) -> Header:
+    """Take note that an answer is right; gives the header that says so."""
+    kept.sure_at = exchange.began_at
+    _COUNTS["hit"].inc()
+    return _HIT
+
+
+def _held(exchange: Exchange, serial: int) -> bytes:
+    """The validator of the answer now, if the client sent it."""
+    condition = exchange.headers.get(b"if-none-match", b"")
+    if not condition:
+        return b""
+    whole = tag_of(_key(exchange), serial)
+    tags = (tag_in(whole, encoding) for encoding in ENCODINGS)
+    return next((tag for tag in tags if tag in condition), b"")
+
+
+def _encoding(exchange: Exchange, kept: Kept) -> bytes:
+    if len(kept.forms[IDENTITY].body) < SMALLEST_BYTES:
+        return IDENTITY
+    return encoding_for(exchange.headers.get(b"accept-encoding", b""))
+
+
+def _shown(exchange: Exchange, kept: Kept, form: Form, status: Header) -> Answer:
+    """A kept answer, or 304 when the client has it."""
+    exchange.scope["path_template"] = kept.route
+    condition = exchange.headers.get(b"if-none-match")
+    if condition is not None and (form.tag in condition or condition.strip() == b"*"):
+        return Answer.whole(_NOT_MODIFIED, [*form.shown, status])
+    return Answer.whole(_OK, [*form.headers, status], form.body)
