@@ -18,9 +18,7 @@ from service.store.migrate import apply
 def main() -> None:
     options = parse(sys.argv[1:])
     size = Size(servers=options.servers, versions=options.versions)
-    plan = Plan(
-        servers=size.servers, measure_s=1.0 if options.quick else options.seconds
-    )
+    plan = Plan(size=size, measure_s=1.0 if options.quick else options.seconds)
     with bench_database() as database, tempfile.TemporaryDirectory() as folder:
         say(f"Loading {size.servers:,} servers with {size.versions:,} versions")
         apply(database.url)

@@ -5,6 +5,7 @@ does not depend on how fast it is asked for. It checks status and length of each
 """
 
 import asyncio
+import http
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ CONNECTIONS = 32
 _END_LIMIT_S = 5.0
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
-_OK = b"HTTP/1.1 200 "
+_STATUS = b"HTTP/1.1 %d "
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -36,8 +37,10 @@ class Outcome(msgspec.Struct, frozen=True):
 class Load:
     """What all connections share: the requests to send, and what came back."""
 
-    def __init__(self, requests: Sequence[bytes]) -> None:
+    def __init__(self, requests: Sequence[bytes], status: int) -> None:
         self._requests = itertools.cycle(requests)
+        self.is_empty = status == http.HTTPStatus.NOT_MODIFIED
+        self.expected = _STATUS % status
         self.is_over = False
         self.began_at = 0.0
         self.times: list[float] = []
@@ -119,7 +122,9 @@ class Client(asyncio.Protocol):
             return False
         head = self._buffer[:end].lower()
         at = head.find(_LENGTH)
-        if at >= 0:
+        if self._load.is_empty:
+            at = self._body_bytes = 0
+        elif at >= 0:
             digits = head[at + len(_LENGTH) :].split(b"\r\n", 1)[0]
             self._body_bytes = int(digits)
         else:
@@ -132,14 +137,18 @@ class Client(asyncio.Protocol):
         load = self._load
         load.times.append(time.perf_counter() - self._sent_at)
         load.body_bytes += self._body_bytes
-        if not self._buffer.startswith(_OK) or len(self._buffer) > self._wanted_bytes:
+        if (
+            not self._buffer.startswith(load.expected)
+            or len(self._buffer) > self._wanted_bytes
+        ):
             load.errors += 1
         self._send()
 
 
 async def drive(
     port: int,
-    paths: Sequence[str],
+    requests: Sequence[bytes],
+    status: int,
     read: Callable[[], Reading],
     *,
     warm_s: float,
@@ -147,7 +156,7 @@ async def drive(
 ) -> tuple[Outcome, Reading, Reading]:
     """Keep the service busy; `read` is called when the measuring begins and ends."""
     loop = asyncio.get_running_loop()
-    load = Load([request(path, port) for path in paths])
+    load = Load(requests, status)
     clients: list[Client] = []
     try:
         for _ in range(CONNECTIONS):
@@ -167,14 +176,16 @@ async def drive(
             client.close()
 
 
-def request(path: str, port: int) -> bytes:
-    """A request as clients of the catalog send it."""
-    head = (
+def request(path: str, port: int, tag: str = "") -> bytes:
+    """A request as clients of the catalog send it, on condition of a validator."""
+    head = [
         f"GET {path} HTTP/1.1",
         f"host: {HOST}:{port}",
         "accept: application/json",
         "user-agent: bench",
-    )
+    ]
+    if tag:
+        head.append(f"if-none-match: {tag}")
     return "\r\n".join(head).encode() + _END_OF_HEAD
 
 

@@ -1,5 +1,6 @@
 """One run: every case with every number of workers, on one loaded database."""
 
+import http
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
@@ -9,18 +10,21 @@ import msgspec
 import uvloop
 
 from ops.benchmarks.accounting import cpu_s
-from ops.benchmarks.cases import PAGE, Case, Row, cases
-from ops.benchmarks.clients import HOST, drive
+from ops.benchmarks.cases import PAGE, Answerer, Case, Row, cases
+from ops.benchmarks.catalog import Size
+from ops.benchmarks.clients import HOST, drive, request
 from ops.benchmarks.databases import Database
 from ops.benchmarks.processes import Service, our_service, reference
 
 Say = Callable[[str], None]
 
+_CACHES: dict[Answerer, int] = {"ours": 0, "kept": 67_108_864}
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How long, with how many workers."""
 
-    servers: int
+    size: Size
     workers: tuple[int, ...] = (1, 2)
     warm_s: float = 1.0
     measure_s: float = 5.0
@@ -28,43 +32,51 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def measure(database: Database, plan: Plan, folder: Path, say: Say) -> Iterator[Row]:
     """The rows as they come; the logs of the services are in the folder."""
-    wanted = cases(plan.servers)
+    wanted = cases(plan.size)
     for workers in plan.workers:
         with ExitStack() as stack:
-            log = folder / f"service-{workers}.log"
-            ours = stack.enter_context(our_service(database.url, workers, log))
-            body_bytes = _page_bytes(ours, wanted)
+            services: dict[Answerer, Service] = {}
+            for name, cache_bytes in _CACHES.items():
+                log = folder / f"{name}-{workers}.log"
+                service = our_service(database.url, workers, log, cache_bytes)
+                services[name] = stack.enter_context(service)
+            body_bytes = len(_ask(services["ours"], _page_path(wanted))[0])
             log = folder / f"reference-{workers}.log"
-            other = stack.enter_context(
-                reference(database.url, workers, body_bytes, log)
-            )
-            services = {"us": ours, "reference": other}
+            other = reference(database.url, workers, body_bytes, log)
+            services["reference"] = stack.enter_context(other)
             for case in wanted:
                 say(f"{case.name}, {workers} workers")
                 yield _measure(case, services, database, plan, workers)
 
 
-def _page_bytes(ours: Service, wanted: list[Case]) -> int:
-    """How long our page is; the floor is as long."""
-    path = next(case.paths[0] for case in wanted if case.name == PAGE)
-    connection = HTTPConnection(HOST, ours.port, timeout=5)
+def _page_path(wanted: list[Case]) -> str:
+    """The page that the floor is as long as."""
+    return next(case.paths[0] for case in wanted if case.name == PAGE)
+
+
+def _ask(service: Service, path: str) -> tuple[bytes, str]:
+    """The body and the validator of an answer."""
+    connection = HTTPConnection(HOST, service.port, timeout=5)
     with closing(connection):
         connection.request("GET", path)
-        return len(connection.getresponse().read())
+        answer = connection.getresponse()
+        return answer.read(), answer.headers["etag"]
 
 
 def _measure(
     case: Case,
-    services: Mapping[str, Service],
+    services: Mapping[Answerer, Service],
     database: Database,
     plan: Plan,
     workers: int,
 ) -> Row:
     service = services[case.answered_by]
+    tag = "" if case.status == http.HTTPStatus.OK else _ask(service, case.paths[0])[1]
     outcome, before, after = uvloop.run(
         drive(
             service.port,
-            case.paths,
+            [request(path, service.port, tag) for path in case.paths],
+            case.status,
             lambda: (cpu_s(service.pid), cpu_s(database.postmaster)),
             warm_s=plan.warm_s,
             measure_s=plan.measure_s,

@@ -30,11 +30,14 @@ class Service(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def our_service(url: str, workers: int, log: Path) -> Iterator[Service]:
+def our_service(
+    url: str, workers: int, log: Path, cache_bytes: int
+) -> Iterator[Service]:
     """MCPS as in production: metrics on, one log line for each request."""
     port = free_port()
     command = ["-m", "service", "serve", "--port", str(port)]
     environ = {"DATABASE_URL": url, "ENVIRONMENT": "production", "LOG_LEVEL": "info"}
+    environ["CACHE_MAX_BYTES"] = str(cache_bytes)
     with _running([*command, "--workers", str(workers)], environ, log) as process:
         _wait_until_ready(process, port, "/health/db", log)
         yield Service(port, process.pid)
