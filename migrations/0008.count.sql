@@ -9,7 +9,17 @@ create table server_count (
   dependencies bigint not null default 0,
   releases bigint not null default 0,
   contributors bigint not null default 0,
-  versions bigint not null default 0
+  versions bigint not null default 0,
+  doc text generated always as (
+    '{"tools":' || tools::text
+      || ',"resources":' || resources::text
+      || ',"prompts":' || prompts::text
+      || ',"dependencies":' || dependencies::text
+      || ',"releases":' || releases::text
+      || ',"contributors":' || contributors::text
+      || ',"versions":' || versions::text
+      || '}'
+  ) stored
 ) with (fillfactor = 80);
 
 -- Adds or takes away what one statement inserted or deleted; the argument is the column.
@@ -112,14 +122,13 @@ create view server_detail as
 select s.id,
        left(s.doc, -1)
          || ',"readme_content":' || json_quote(s.readme_content)
-         || ',"counts":{"tools":' || coalesce(c.tools, 0)
-         || ',"resources":' || coalesce(c.resources, 0)
-         || ',"prompts":' || coalesce(c.prompts, 0)
-         || ',"dependencies":' || coalesce(c.dependencies, 0)
-         || ',"releases":' || coalesce(c.releases, 0)
-         || ',"contributors":' || coalesce(c.contributors, 0)
-         || ',"versions":' || coalesce(c.versions, 0)
-         || '}}' as doc
+         || ',"counts":'
+         || coalesce(
+              c.doc,
+              '{"tools":0,"resources":0,"prompts":0,"dependencies":0,"releases":0,'
+                || '"contributors":0,"versions":0}'
+            )
+         || '}' as doc
   from server s
   left join server_count c on c.server_id = s.id;
 

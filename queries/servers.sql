@@ -282,13 +282,17 @@ select count(*) as servers
          :updated_since::text::timestamptz
        );
 
--- name: server_get(id, uuid)$
--- One whole server, by its id or its uuid.
+-- name: server_get(id)$
+-- One whole server.
 select doc
   from server_detail
- where id = coalesce(
-         :id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
-       );
+ where id = :id::bigint;
+
+-- name: server_get_by_uuid(uuid)$
+-- One whole server, by its uuid.
+select doc
+  from server_detail
+ where id = (select u.id from server u where u.uuid = :uuid::text::uuid);
 
 -- name: server_lock(id, uuid)^
 -- Keeps a server as it is until the transaction ends.

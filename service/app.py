@@ -30,6 +30,7 @@ from service.web import (
     search,
 )
 from service.web.auth import KeyCheck, require_checks
+from service.web.dispatch import Dispatch
 from service.web.edge import Edge
 from service.web.problems import handle_error
 from service.web.reads import Reads
@@ -55,7 +56,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     ring = KeyRing(store, settings)
     check = KeyCheck(ring, settings)
     app = make_litestar(settings, store, ring, check)
-    return Edge(app, Reads(cast("Any", app), store, check, settings), settings)
+    reads = Reads(Dispatch(app, check), store, check, settings)
+    return Edge(app, reads, settings)
 
 
 def make_litestar(

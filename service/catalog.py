@@ -63,7 +63,11 @@ def etag(body: str) -> str:
 
 async def get_server(store: Queries, server: Reference) -> str:
     """The whole server as JSON. Raises NotFound."""
-    body: str | None = await store.value("server_get", id=server.id, uuid=server.uuid)
+    body: str | None
+    if server.id is None:
+        body = await store.value("server_get_by_uuid", uuid=server.uuid)
+    else:
+        body = await store.value("server_get", id=server.id)
     if body is None:
         raise _missing()
     return body

@@ -368,11 +368,17 @@ select count(*) as servers
          select 1 from json_each(keywords) where value = :keyword
        ));
 
--- name: server_get(id, uuid)$
--- One whole server, by its id or its uuid.
+-- name: server_get(id)$
+-- One whole server.
 select doc
   from server_detail
- where id = coalesce(:id, (select u.id from server u where u.uuid = :uuid));
+ where id = :id;
+
+-- name: server_get_by_uuid(uuid)$
+-- One whole server, by its uuid.
+select doc
+  from server_detail
+ where id = (select u.id from server u where u.uuid = :uuid);
 
 -- name: server_lock(id, uuid)^
 -- One server; the transaction that asks is the only one that writes.

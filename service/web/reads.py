@@ -11,7 +11,7 @@ nobody is answered with a state from before the question.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service import metrics
 from service.errors import Unavailable
@@ -20,6 +20,7 @@ from service.store.base import Store
 from service.web.answers import Answer, Header
 from service.web.auth import KeyCheck
 from service.web.cache import Cache, Form, Kept, Key, tag_in, tag_of
+from service.web.flights import Flights
 from service.web.packing import (
     ENCODINGS,
     IDENTITY,
@@ -43,7 +44,7 @@ _COUNTS = {
 }
 _OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
 
-Call = Callable[[Any, Any, Any], Awaitable[None]]
+Call = Callable[[dict[str, Any], Any], Awaitable[Answer]]
 
 
 class Exchange(Protocol):
@@ -57,33 +58,12 @@ class Exchange(Protocol):
         """The next part of the body."""
 
 
-class Outcome:
-    """What a handler answered: kept when it may serve again."""
+class Outcome(NamedTuple):
+    """What a handler answered; `kept` when it may serve again."""
 
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: list[Header] = []
-        self.body = b""
-        self.route = ""
-        self.kept: Kept | None = None
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Take note of an ASGI event instead of sending it."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = message["headers"]
-        else:
-            self.body += message.get("body", b"")
-
-
-class Flight:
-    """A query under way, and those who may share its outcome."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.landed: asyncio.Future[Outcome | None] = (
-            asyncio.get_running_loop().create_future()
-        )
+    answer: Answer
+    route: str
+    kept: Kept | None
 
 
 class Reads:
@@ -92,13 +72,13 @@ class Reads:
     def __init__(
         self, call: Call, store: Store, check: KeyCheck, settings: Settings
     ) -> None:
-        """`call` is the application that asks the database."""
+        """`call` asks the database."""
         self._call = call
         self._store = store
         self._check = check
+        self._is_on = settings.cache_max_bytes > 0
         self._cache = Cache(settings.cache_max_bytes)
-        self._flights: dict[Key, Flight] = {}
-        self._number = 0
+        self._flights: Flights[Key, Outcome] = Flights()
         self._highest = 0
         self._reads_need_key = settings.require_api_key
         audience = "private" if settings.require_api_key else "public"
@@ -136,7 +116,9 @@ class Reads:
         if self._is_keyed(exchange):
             await self._check.may_read(exchange.scope["headers"])
         serial = await self._serial()
-        if b"no-cache" in exchange.headers.get(b"cache-control", b""):
+        if not self._is_on or b"no-cache" in exchange.headers.get(
+            b"cache-control", b""
+        ):
             return await self._asked(exchange, None, await self._ask(exchange, serial))
         kept = self._cache.get(_key(exchange))
         if kept is not None:
@@ -174,45 +156,28 @@ class Reads:
 
     async def _shared(self, exchange: Exchange, serial: int | None) -> Outcome:
         """The outcome of a query that began after this, or shows what is there now."""
-        arrived = self._number
-        while (flight := self._flights.get(_key(exchange))) is not None:
-            outcome = await asyncio.shield(flight.landed)
-            if outcome is None:
-                continue
-            is_current = outcome.kept and serial and outcome.kept.serial >= serial
-            if flight.number > arrived or is_current:
-                return outcome
-        return await self._lead(exchange, serial)
 
-    async def _lead(self, exchange: Exchange, serial: int | None) -> Outcome:
-        key = _key(exchange)
-        self._number += 1
-        flight = self._flights[key] = Flight(self._number)
-        outcome = None
-        try:
-            outcome = await self._ask(exchange, serial)
-        finally:
-            del self._flights[key]
-            flight.landed.set_result(outcome)
-        return outcome
+        def is_current(outcome: Outcome) -> bool:
+            kept = outcome.kept
+            return kept is not None and serial is not None and kept.serial >= serial
+
+        return await self._flights.share(
+            _key(exchange), lambda: self._ask(exchange, serial), is_current
+        )
 
     async def _ask(self, exchange: Exchange, serial: int | None) -> Outcome:
-        outcome = Outcome()
-        await self._call(exchange.scope, exchange.receive, outcome.send)
-        outcome.route = exchange.scope.get("path_template", "")
-        given = dict(outcome.headers)
+        scope = exchange.scope
+        answer = await self._call(scope, exchange.receive)
+        route: str = scope.get("path_template", "")
+        given = dict(answer.raw_headers)
         shown = given.get(b"x-mcps-serial", serial)
-        if (
-            outcome.status == _OK
-            and shown is not None
-            and b"cache-control" not in given
-        ):
-            headers = [*outcome.headers, self._control(exchange)]
-            outcome.kept = Kept(
-                _key(exchange), int(shown), outcome.route, headers, outcome.body
-            )
-            self._cache.put(outcome.kept)
-        return outcome
+        if answer.status_code != _OK or shown is None or b"cache-control" in given:
+            return Outcome(answer, route, None)
+        headers = [*answer.raw_headers, self._control(exchange)]
+        kept = Kept(_key(exchange), int(shown), route, headers, answer.body)
+        if self._is_on:
+            self._cache.put(kept)
+        return Outcome(answer, route, kept)
 
     async def _asked(
         self, exchange: Exchange, outdated: Kept | None, outcome: Outcome
@@ -223,9 +188,10 @@ class Reads:
             _COUNTS["outdated" if outdated else "miss"].inc()
             status = _OUTDATED if outdated else _MISS
             return await self._packed(exchange, outcome.kept, status)
-        if outcome.status == _UNAVAILABLE and outdated is not None:
+        answer = outcome.answer
+        if answer.status_code == _UNAVAILABLE and outdated is not None:
             return await self._stale(exchange, outdated)
-        return Answer.whole(outcome.status, [*outcome.headers], outcome.body)
+        return Answer.whole(answer.status_code, [*answer.raw_headers], answer.body)
 
     async def _stale(self, exchange: Exchange, kept: Kept) -> Answer:
         """What was there before, with its age; the database does not answer."""

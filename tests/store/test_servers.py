@@ -204,7 +204,7 @@ async def test_negative_counters_are_in_the_list(
 
 
 async def test_a_whole_server_is_one_row(connection: Any) -> None:
-    found = await plan(connection, "server_get", id=5, uuid=None)
+    found = await plan(connection, "server_get", id=5)
     scans = [s for s in steps(found) if "Scan" in s["Node Type"] and s["Actual Loops"]]
     assert sorted(scan["Index Name"] for scan in scans) == [
         "server_count_pkey",

@@ -21,6 +21,7 @@ from service.settings import DEVELOPMENT_KEY, Settings
 from service.store.postgres import PostgresStore
 from service.web.answers import Answer
 from service.web.auth import KeyCheck, require_checks
+from service.web.dispatch import Dispatch
 from service.web.edge import Edge
 from service.web.problems import handle_error
 from service.web.reads import Reads
@@ -56,7 +57,7 @@ def guarded(settings: Settings, ring: KeyRing) -> httpx.AsyncClient:
         logging_config=None,
     )
     require_checks(app)
-    reads = Reads(cast("Any", app), ring._store, check, settings)
+    reads = Reads(Dispatch(app, check), ring._store, check, settings)
     transport = httpx.ASGITransport(app=cast("Any", Edge(app, reads, settings)))
     return httpx.AsyncClient(transport=transport, base_url="http://catalog.test")
 
