@@ -127,6 +127,8 @@ def settings(database_url: str) -> Settings:
             "DB_MAX_OVERFLOW": "2",
             "ADMIN_API_KEY": ADMIN_KEY,
             "LOG_LEVEL": "warning",
+            # Tests write past the application too, and read at once what they wrote.
+            "CACHE_MAX_BYTES": "0",
         }
     )
 
