@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from service.web.problems import STATUS, ProblemDocument
+from service.web.reads import KEYED_PATHS, OPEN_PATHS
 from service.web.spec import Spec
 
 Schema = dict[str, Any]
@@ -23,6 +24,7 @@ _ABOUT = (
 )
 _REF = "#/components/schemas/{name}"
 _SECURITY: list[Schema] = [{"apiKey": []}, {"bearer": []}]
+_UNCHANGED = "Not changed since the answer whose ETag is in If-None-Match."
 _DESCRIPTIONS = {
     400: "A parameter, the path or the body is not valid; `errors` says where.",
     401: "A key is needed, or the one sent is not valid.",
@@ -153,6 +155,8 @@ def _responses(
     elif spec.status not in {204, 304}:
         success["content"] = {spec.media: {"schema": {"type": "string"}}}
     responses: Schema = {str(spec.status): success}
+    if method == "get" and path.startswith((*OPEN_PATHS, *KEYED_PATHS)):
+        responses["304"] = {"description": _UNCHANGED}
     for status in sorted(_error_statuses(path, method, spec)):
         schema = {"schema": by_type[repr(ProblemDocument)]}
         responses[str(status)] = {

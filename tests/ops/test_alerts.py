@@ -110,6 +110,10 @@ TROUBLES: list[tuple[str, Change]] = [
     ("McpsUnavailable", unavailable("storage_full", 2.0)),
     ("McpsErrors", replace("mcps_requests_total", lambda t: after(t, 0.5), **ERRORS)),
     ("McpsSlowQueries", lambda series: put_durations(series, slow_share=0.05)),
+    (
+        "McpsStaleAnswers",
+        replace("mcps_cache_answers_total", lambda t: after(t, 1.0), result="stale"),
+    ),
     ("McpsNearRequestLimit", replace("mcps_requests_in_flight", lambda t: t / 2.5)),
 ]
 
