@@ -42,16 +42,24 @@ class Pool(Protocol):
         """Takes one back."""
 
 
+# What queries take at most on a good day.
+OVERFLOW_AFTER_S = 0.05
+
 C = TypeVar("C", bound=Leased)
 
 
 class Leases(Generic[C]):
-    """The connections leased from a pool of at most `most`, last used first."""
+    """The connections leased from a pool, last used first.
+
+    Up to `kept` are opened whenever one is needed. More, up to `most`, are for those
+    who have waited: opening and closing one costs as much as many queries.
+    """
 
     def __init__(
-        self, pool: Pool, most: int, is_fit: Callable[[C], Awaitable[bool]]
+        self, pool: Pool, kept: int, most: int, is_fit: Callable[[C], Awaitable[bool]]
     ) -> None:
         self._pool = pool
+        self._kept = kept
         self._most = most
         self._is_fit = is_fit
         self._free: list[C] = []
@@ -110,8 +118,20 @@ class Leases(Generic[C]):
             await self.drop(connection)
 
     async def _wait(self, limit_s: float) -> C:
+        if self._leased < self._kept:
+            return await self._open(limit_s)
+        patience_s = min(limit_s, OVERFLOW_AFTER_S)
+        if self._leased < self._most:
+            try:
+                return await self._next(patience_s)
+            except PoolExhausted:
+                limit_s -= patience_s
         if self._leased < self._most:
             return await self._open(limit_s)
+        return await self._next(limit_s)
+
+    async def _next(self, limit_s: float) -> C:
+        """The next one that comes free. Raises PoolExhausted after the limit."""
         waiter: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:

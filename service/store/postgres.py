@@ -93,8 +93,9 @@ class PostgresStore:
             name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
         }
         self._pool: asyncpg.Pool[Any] = self._make_pool()
-        most = settings.db_pool_size + settings.db_max_overflow
-        self._leases: Leases[Connection] = Leases(self._pool, most, self._is_fit)
+        kept = settings.db_pool_size
+        most = kept + settings.db_max_overflow
+        self._leases: Leases[Connection] = Leases(self._pool, kept, most, self._is_fit)
         self._probe = Probe(self._connect_probe)
         self._breaker = Breaker(self._probe.ask)
         self._watch = SerialWatch(self._connect_watch)

@@ -2,7 +2,6 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,6 +15,11 @@ Key = tuple[bytes, bytes]
 
 # What an answer takes beside its bytes: headers, objects, its place in the order.
 OVERHEAD_BYTES = 2000
+_VARY = (b"vary", b"Accept-Encoding")
+# Headers that are another for every encoding, or made anew.
+_OF_FORM = frozenset({b"etag", b"content-length", b"x-mcps-serial"})
+# Headers that belong to a body.
+OF_BODY = frozenset({b"content-type", b"content-length", b"content-encoding"})
 
 
 class Form(NamedTuple):
@@ -24,8 +28,6 @@ class Form(NamedTuple):
     body: bytes
     tag: bytes
     """The strong validator; that of another encoding is another one."""
-    shown: list[Header]
-    """The headers of a 304; an answer with the body has others beside them."""
     headers: list[Header]
 
 
@@ -35,7 +37,7 @@ class Kept:
     __slots__ = ("forms", "headers", "key", "route", "serial", "sure_at", "tag")
 
     def __init__(
-        self, key: Key, serial: int, route: str, headers: Iterable[Header], body: bytes
+        self, key: Key, serial: int, route: str, headers: list[Header], body: bytes
     ) -> None:
         """`headers` are those of the handler; a validator among them stays."""
         self.key = key
@@ -44,12 +46,10 @@ class Kept:
         self.route = route
         self.sure_at = time.perf_counter()
         """When it was last known to be what the database would answer."""
-        given = dict(headers)
-        self.tag = given.pop(b"etag", b"") or tag_of(key, serial)
-        given.pop(b"content-length", None)
-        given[b"x-mcps-serial"] = b"%d" % serial
-        given[b"vary"] = b"Accept-Encoding"
-        self.headers = list(given.items())
+        self.headers = [header for header in headers if header[0] not in _OF_FORM]
+        self.headers += ((b"x-mcps-serial", b"%d" % serial), _VARY)
+        given = next((value for name, value in headers if name == b"etag"), b"")
+        self.tag = given or tag_of(key, serial)
         self.forms = {IDENTITY: self._form(IDENTITY, body)}
 
     @property
@@ -65,16 +65,11 @@ class Kept:
 
     def _form(self, encoding: bytes, body: bytes) -> Form:
         tag = tag_in(self.tag, encoding)
-        plain = [header for header in self.headers if header[0] != b"content-type"]
-        shown = [*plain, (b"etag", tag)]
-        headers = [
-            *self.headers,
-            (b"etag", tag),
-            (b"content-length", b"%d" % len(body)),
-        ]
+        length = b"%d" % len(body)
+        headers = [*self.headers, (b"etag", tag), (b"content-length", length)]
         if encoding:
             headers.append((b"content-encoding", encoding))
-        return Form(body, tag, shown, headers)
+        return Form(body, tag, headers)
 
 
 class Cache:

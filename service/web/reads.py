@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.store.base import Store
 from service.web.answers import Answer, Header
 from service.web.auth import KeyCheck
-from service.web.cache import Cache, Form, Kept, Key, tag_in, tag_of
+from service.web.cache import OF_BODY, Cache, Form, Kept, Key, tag_in, tag_of
 from service.web.flights import Flights
 from service.web.packing import (
     ENCODINGS,
@@ -266,5 +266,6 @@ def _shown(exchange: Exchange, kept: Kept, form: Form, status: Header) -> Answer
     exchange.scope["path_template"] = kept.route
     condition = exchange.headers.get(b"if-none-match")
     if condition is not None and (form.tag in condition or condition.strip() == b"*"):
-        return Answer.whole(_NOT_MODIFIED, [*form.shown, status])
+        shown = [header for header in form.headers if header[0] not in OF_BODY]
+        return Answer.whole(_NOT_MODIFIED, [*shown, status])
     return Answer.whole(_OK, [*form.headers, status], form.body)
