@@ -1,5 +1,14 @@
 call migration_delete('0009.registry');
-drop function registry_ranked(tsquery, text);
+drop function registry_hits(
+  tsquery, text, boolean, text, text, boolean, timestamptz, text, text, boolean,
+  double precision, text, text, bigint
+);
+drop function registry_rest(
+  tsquery, bigint[], boolean, text, text, boolean, timestamptz, text, text, boolean, text,
+  text, bigint
+);
+drop function registry_ranked(tsquery, text, bigint[]);
+drop function registry_rank(tsvector, tsvector, tsquery);
 drop function registry_fits(
   text, boolean, text, timestamptz, text, boolean, text, text, boolean, timestamptz, text,
   text, boolean

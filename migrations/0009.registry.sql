@@ -121,27 +121,28 @@ create function registry_fits(
     else true
   end;
 
--- The servers that a search finds: those whose name or title holds every word first, then
--- the most popular others by their rank, then the rest. `pattern` is for what is no word.
-create function registry_ranked(query tsquery, pattern text)
+-- How well a server fits; more than 1 for a name or title that holds every word.
+create function registry_rank(head tsvector, words tsvector, query tsquery)
+  returns double precision
+  language sql immutable parallel safe
+  return greatest(
+    0.000001,
+    case
+      when head @@ query then 1 + ts_rank_cd(head, query, 2 | 4)
+      else ts_rank_cd(words, query, 2 | 4)
+    end
+  )::double precision;
+
+-- The servers that a search finds, or those of them that are in `best`: the ones whose name
+-- or title holds every word first. `pattern` is for what is no word.
+create function registry_ranked(query tsquery, pattern text, best bigint[])
   returns table (server_id bigint, rank double precision)
   language plpgsql stable
   rows 100
   set enable_seqscan = off
 as $$
 begin
-  if pattern is null then
-    return query
-    select s.server_id,
-           case
-             when s.head @@ query then 1 + ts_rank_cd(s.head, query, 2 | 4)
-             when row_number() over (order by s.stars desc, s.server_id) <= 300
-               then ts_rank_cd(s.words, query, 2 | 4)
-             else 0
-           end::double precision
-      from server_search s
-     where s.words @@ query;
-  else
+  if pattern is not null then
     return query
     select p.server_id, 0::double precision
       from server_path p
@@ -155,6 +156,154 @@ begin
                   and s.words @@ query
              )
            );
+  elsif best is null then
+    return query
+    select s.server_id, registry_rank(s.head, s.words, query)
+      from server_search s
+     where s.words @@ query;
+  else
+    return query
+    select s.server_id, registry_rank(s.head, s.words, query)
+      from server_search s
+     where s.server_id = any(best)
+       and (s.words @@ query) is true;
+  end if;
+end
+$$;
+
+-- What a frequent word finds beside the best, by name: every second row or so is one, so
+-- walking the names meets a page of them soon.
+create function registry_rest(
+  query tsquery,
+  best bigint[],
+  only_latest boolean,
+  exact text,
+  status text,
+  include_deleted boolean,
+  updated_since timestamptz,
+  registry_type text,
+  transport text,
+  remote boolean,
+  after_name text,
+  after_version text,
+  wanted bigint
+)
+  returns table (id bigint)
+  language plpgsql stable
+  rows 100
+  set enable_seqscan = off
+  set enable_bitmapscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set enable_sort = off
+as $$
+begin
+  if only_latest then
+    return query
+    select v.id
+      from server_version v
+      join server_search s on s.server_id = v.server_id
+     where (v.registry_name, v.version) > (after_name, after_version)
+       and v.is_latest
+       and s.server_id <> all(best)
+       and (s.words @@ query) is true
+       and registry_fits(
+             v.status, v.is_latest, v.version, v.updated_at, v.labels, only_latest, exact,
+             registry_rest.status, include_deleted, updated_since, registry_type, transport,
+             remote
+           )
+     order by v.registry_name, v.version
+     limit wanted;
+  else
+    return query
+    select v.id
+      from server_version v
+      join server_search s on s.server_id = v.server_id
+     where (v.registry_name, v.version) > (after_name, after_version)
+       and s.server_id <> all(best)
+       and (s.words @@ query) is true
+       and registry_fits(
+             v.status, v.is_latest, v.version, v.updated_at, v.labels, only_latest, exact,
+             registry_rest.status, include_deleted, updated_since, registry_type, transport,
+             remote
+           )
+     order by v.registry_name, v.version
+     limit wanted;
+  end if;
+end
+$$;
+
+-- The versions that a search finds after a place: best first, then by name. Of what is
+-- found hundreds of times only some are ranked, the popular and those with short names.
+create function registry_hits(
+  query tsquery,
+  pattern text,
+  only_latest boolean,
+  exact text,
+  status text,
+  include_deleted boolean,
+  updated_since timestamptz,
+  registry_type text,
+  transport text,
+  remote boolean,
+  after_rank double precision,
+  after_name text,
+  after_version text,
+  wanted bigint
+)
+  returns table (id bigint, rank double precision)
+  language plpgsql stable
+  rows 100
+  set enable_seqscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
+declare
+  few constant bigint := 500;
+  best bigint[];
+  found_number bigint;
+begin
+  if pattern is null
+     and few < (
+       select count(*)
+         from (select from server_search s where s.words @@ query limit few + 1) hit
+     ) then
+    best := server_candidates(query, true, 100);
+  end if;
+
+  return query
+  select f.id, found.rank
+    from registry_ranked(query, pattern, best) found
+   cross join lateral (
+     select l.id, l.registry_name, l.version, l.status, l.is_latest, l.updated_at, l.labels
+       from server_version l
+      where l.server_id = found.server_id and l.is_latest and only_latest
+      union all
+     select a.id, a.registry_name, a.version, a.status, a.is_latest, a.updated_at, a.labels
+       from server_version a
+      where a.server_id = found.server_id and not only_latest
+   ) f
+   where (-found.rank, f.registry_name, f.version)
+           > (-after_rank, after_name, after_version)
+     and registry_fits(
+           f.status, f.is_latest, f.version, f.updated_at, f.labels, only_latest, exact,
+           registry_hits.status, include_deleted, updated_since, registry_type, transport,
+           remote
+         )
+   order by found.rank desc, f.registry_name, f.version
+   limit wanted;
+  get diagnostics found_number = row_count;
+
+  if best is not null and found_number < wanted then
+    return query
+    select r.id, 0::double precision
+      from registry_rest(
+             query, best, only_latest, exact, registry_hits.status, include_deleted,
+             updated_since, registry_type, transport, remote,
+             case when after_rank > 0 then '' else after_name end,
+             case when after_rank > 0 then '' else after_version end,
+             wanted - found_number
+           ) r;
   end if;
 end
 $$;

@@ -75,42 +75,23 @@ select coalesce(
 
 -- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
 -- Versions of the servers that a search finds, best first, then by name.
-select coalesce(
-         string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
-       ) as items,
-       null::integer as extra_bytes,
+select coalesce(string_agg(v.item, ',' order by hit.place), '') as items,
+       (array_agg(octet_length(v.item) order by hit.place))[:wanted::bigint + 1]
+         as extra_bytes,
        count(*) > :wanted::bigint as has_more,
-       count(*) filter (where place <= :wanted::bigint) as number,
-       max(page.rank) filter (where place = :wanted::bigint) as last_rank,
-       max(v.registry_name) filter (where place = :wanted::bigint) as last_name,
-       max(v.version) filter (where place = :wanted::bigint) as last_version,
+       least(count(*), :wanted::bigint) as number,
+       (array_agg(hit.rank order by hit.place))[:wanted::bigint] as last_rank,
+       (array_agg(v.registry_name order by hit.place))[:wanted::bigint] as last_name,
+       (array_agg(v.version order by hit.place))[:wanted::bigint] as last_version,
        (select value from serial) as serial
-  from (
-    select f.id,
-           found.rank,
-           row_number() over (order by found.rank desc, f.registry_name, f.version) as place
-      from registry_ranked(search_query(:words::text), :pattern::text) found
-     cross join lateral (
-       select l.id, l.registry_name, l.version, l.status, l.is_latest, l.updated_at, l.labels
-         from server_version l
-        where l.server_id = found.server_id and l.is_latest and :is_latest::boolean
-        union all
-       select a.id, a.registry_name, a.version, a.status, a.is_latest, a.updated_at, a.labels
-         from server_version a
-        where a.server_id = found.server_id and not :is_latest::boolean
-     ) f
-     where (-found.rank, f.registry_name, f.version)
-             > (-(:rank::float8), :name::text, :version::text)
-       and registry_fits(
-             f.status, f.is_latest, f.version, f.updated_at, f.labels, :is_latest::boolean,
-             :exact::text, :status::text, :include_deleted::boolean,
-             :updated_since::text::timestamptz, :registry_type::text, :transport::text,
-             :remote::boolean
-           )
-     order by place
-     limit :wanted::bigint + 1
-  ) page
-  join server_version v on v.id = page.id;
+  from registry_hits(
+         search_query(:words::text), :pattern::text, :is_latest::boolean, :exact::text,
+         :status::text, :include_deleted::boolean, :updated_since::text::timestamptz,
+         :registry_type::text, :transport::text, :remote::boolean, :rank::float8,
+         :name::text, :version::text, :wanted::bigint + 1
+       ) with ordinality hit (id, rank, place)
+  join server_version v
+    on v.id = hit.id;
 
 -- name: registry_versions(name, include_deleted)^
 -- All versions of one server, the newest first.
