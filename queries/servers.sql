@@ -95,6 +95,23 @@ select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
     offset :skip::bigint
   ) page;
 
+-- name: server_page_popular(key, from_id, wanted, skip)^
+-- Servers by stars, most first, without any filter: what is asked for most.
+select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
+       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
+       (array_agg(stars))[:wanted::bigint + 1]::text as next_key,
+       (array_agg(id))[:wanted::bigint + 1] as next_id
+  from (
+    select doc,
+           id,
+           stars
+      from server
+     where (stars, id) <= (:key::text::bigint, :from_id::bigint)
+     order by stars desc, id desc
+     limit :wanted::bigint + 1
+    offset :skip::bigint
+  ) page;
+
 -- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, fewest first.
 select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,

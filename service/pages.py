@@ -74,7 +74,9 @@ class Asked(NamedTuple):
     mark: Mark[ServerFilters]
     order: Order
     filters: dict[str, Value]
-    values: dict[str, Value]
+    place: dict[str, Value]
+    is_plain: bool
+    """Whether nothing was asked for but a page."""
 
 
 async def page_servers(store: Queries, query: ServerQuery) -> Page:
@@ -83,13 +85,11 @@ async def page_servers(store: Queries, query: ServerQuery) -> Page:
     Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
     """
     asked = _asked(query)
-    order = asked.order
     row = None
     if _has_candidates(asked):
         row = await _row_of_few(store, asked)
     if row is None:
-        name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
-        (row,) = await store.rows(name, key=asked.mark.key, **asked.values)
+        row = await _row_in_order(store, asked)
     page = _server_page(row, asked.mark.filters)
     if not query.count:
         return page
@@ -183,7 +183,9 @@ def _place(query: Paged, mark: Mark[Filters]) -> dict[str, Value]:
 def _asked(query: ServerQuery) -> Asked:
     mark = find_mark(SERVERS, query, ServerFilters) or _first_mark(query)
     filters = _server_values(mark.filters)
-    return Asked(mark, _order(mark.filters), filters, filters | _place(query, mark))
+    is_unfiltered = all(value is None or value is False for value in filters.values())
+    is_plain = is_unfiltered and mark.filters.sort == DEFAULT_SORT
+    return Asked(mark, _order(mark.filters), filters, _place(query, mark), is_plain)
 
 
 def _first_mark(query: ServerQuery) -> Mark[ServerFilters]:
@@ -239,8 +241,18 @@ def _has_candidates(asked: Asked) -> bool:
     return filters["updated_since"] is not None and asked.order.column != "updated_at"
 
 
+async def _row_in_order(store: Queries, asked: Asked) -> Row:
+    mark, order = asked.mark, asked.order
+    if asked.is_plain:
+        (row,) = await store.rows("server_page_popular", key=mark.key, **asked.place)
+        return row
+    name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
+    (row,) = await store.rows(name, key=mark.key, **asked.filters, **asked.place)
+    return row
+
+
 async def _row_of_few(store: Queries, asked: Asked) -> Row | None:
-    mark, order, filters, values = asked
+    mark, order, filters, place, _ = asked
     labels = [word for word in (filters["keyword"], filters["category"]) if word]
     return await store.row(
         "server_page_of_few",
@@ -250,5 +262,6 @@ async def _row_of_few(store: Queries, asked: Asked) -> Row | None:
         number="0" if order.has_words else mark.key,
         word=mark.key if order.has_words else "",
         most=FEW,
-        **values,
+        **filters,
+        **place,
     )

@@ -127,6 +127,25 @@ select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '
       )
   );
 
+-- name: server_page_popular(key, from_id, wanted, skip)^
+-- Servers by stars, most first, without any filter: what is asked for most.
+select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
+         || ']' as body,
+       null as extra_bytes,
+       cast(max(stars) filter (where place > :wanted) as text) as next_key,
+       max(id) filter (where place > :wanted) as next_id
+  from (
+    select doc, id, stars, row_number() over (order by stars desc, id desc) as place
+      from (
+        select doc, id, stars
+          from server
+         where (stars, id) <= (cast(:key as integer), :from_id)
+         order by stars desc, id desc
+         limit :wanted + 1
+        offset :skip
+      )
+  );
+
 -- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, fewest first.
 select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')

@@ -190,6 +190,18 @@ async def test_a_page_stands_still_while_entries_come_and_go(
     assert [name for name, _ in keys(rest)] == ["io.a/n3", "io.a/n4", "io.a/n5"]
 
 
+async def test_a_frequent_word_is_paged_through_completely(
+    client: httpx.AsyncClient, store: PostgresStore
+) -> None:
+    named = [item(f"io.many/weather-{n:03}", stars=n) for n in range(150)]
+    others = [item(f"io.many/s{n:03}", description="the weather") for n in range(550)]
+    await load(store, *named, *others)
+    first = await page(client, search="weather", limit=100)
+    assert all("/weather-" in name for name, _ in keys(first)[:60])
+    found = keys({"servers": await whole(client, search="weather", limit=100)})
+    assert len(found) == len(set(found)) == 700
+
+
 async def test_search_ranks_names_first_and_mends_typing_errors(
     client: httpx.AsyncClient, store: PostgresStore
 ) -> None:
