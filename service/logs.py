@@ -73,18 +73,13 @@ def access(
     if "mcps_" in path:
         path = _SECRET.sub(_masked, path)
     if _State.is_json:
-        line = msgspec.json.encode(
-            {
-                "event": "request",
-                "level": "info",
-                "timestamp": time.time(),
-                "method": method,
-                "path": path,
-                "status": status,
-                "ms": round(took_s * 1000, 2),
-                "request_id": request_id,
-            }
-        ).decode("utf-8", "backslashreplace")
+        # Everything but the path is plain: no need for an object to encode.
+        quoted = msgspec.json.encode(path).decode("utf-8", "backslashreplace")
+        line = (
+            f'{{"event":"request","level":"info","timestamp":{time.time():.6f},'
+            f'"method":"{method}","path":{quoted},"status":{status},'
+            f'"ms":{took_s * 1000:.2f},"request_id":"{request_id}"}}'
+        )
     else:
         line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
     sys.stderr.write(line + "\n")
