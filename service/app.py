@@ -26,6 +26,7 @@ from service.web import (
     docs,
     exports,
     probes,
+    publish,
     registry,
     search,
 )
@@ -43,6 +44,7 @@ ROUTES: Sequence[ControllerRouterHandler] = [
     *children.ROUTES,
     *search.ROUTES,
     *registry.ROUTES,
+    *publish.ROUTES,
     *exports.ROUTES,
 ]
 

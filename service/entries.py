@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import msgspec
 
+from service.models_publish import Finding
 from service.reading import Piece
-from service.shape import Finding, check_shape, path_text
+from service.shape import check_shape, path_text
 from service.times import now_text, utc_text
 from service.versions import precedence
 

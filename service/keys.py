@@ -101,6 +101,12 @@ async def revoke_key(store: Store, prefix: str) -> str:
     return found
 
 
+def prefix_of(key: bytes) -> str:
+    """What of a key may be shown; nothing of one that is none of ours."""
+    match = _FORM.match(key)
+    return match.group(1).decode() if match else "of the settings"
+
+
 def end_of(text: str, now: datetime) -> str:
     """The end of a key as UTC text. Raises InvalidInput unless it lies ahead."""
     place = "expires"

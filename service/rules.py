@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from service.shape import MOST_FINDINGS, PUBLISHER, Finding, Severity
+from service.models_publish import Finding, Severity
+from service.older_schemas import DRAFT
+from service.shape import CURRENT_SCHEMA, MOST_FINDINGS, PUBLISHER
 
 Object = dict[str, Any]
 Rule = Callable[[Object], Iterator[Finding]]
 
-CURRENT_SCHEMA = "2025-12-11"
 KNOWN_SCHEMAS = (
     "2025-07-09",
     "2025-09-16",
@@ -22,9 +23,13 @@ KNOWN_SCHEMAS = (
     "2025-10-11",
     "2025-10-17",
     CURRENT_SCHEMA,
+    DRAFT,
 )
+PACKAGE_TYPES = ("npm", "pypi", "nuget", "oci", "mcpb", "cargo")
 META_LIMIT_BYTES = 4096
+META_SIZE = "meta-size"
 LONGEST_VERSION = 300
+DEEPEST = 64
 
 _SCHEMA_URL = re.compile(r".*/schemas/([^/]+)/server\.schema\.json(?:#.*)?")
 _NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
@@ -52,6 +57,13 @@ def check_meaning(document: object) -> tuple[Finding, ...]:
     return tuple(found[:MOST_FINDINGS])
 
 
+def declared_schema(document: Object) -> str | None:
+    """The version of the schema that a document names, if it is a known one."""
+    url = document.get("$schema")
+    match = _SCHEMA_URL.fullmatch(url) if isinstance(url, str) else None
+    return match[1] if match is not None and match[1] in KNOWN_SCHEMAS else None
+
+
 def schema_version(document: Object) -> Iterator[Finding]:
     """The schema is named, known, and better the current one."""
     url = document.get("$schema", "")
@@ -60,7 +72,7 @@ def schema_version(document: Object) -> Iterator[Finding]:
     match = _SCHEMA_URL.fullmatch(url)
     if match is None:
         yield _finding("$schema", "must name the schema", "schema-required")
-    elif match[1] not in (*KNOWN_SCHEMAS, "draft"):
+    elif match[1] not in KNOWN_SCHEMAS:
         message = f"is not a known schema; the current one is {CURRENT_SCHEMA}"
         yield _finding("$schema", message, "schema-unknown")
     elif match[1] != CURRENT_SCHEMA:
@@ -94,6 +106,9 @@ def versions_exact(document: Object) -> Iterator[Finding]:
     version = document.get("version")
     if version == "latest":
         yield _finding("version", "must not be latest", "version-latest")
+    elif isinstance(version, str) and not _is_plain(version):
+        message = "must be printable text without blanks around it"
+        yield _finding("version", message, "version-text")
     yield from _exact("version", version)
     for path, package in _objects(document, "packages"):
         yield from _exact(f"{path}.version", package.get("version"))
@@ -136,6 +151,9 @@ def packages(document: Object) -> Iterator[Finding]:
             where = f"{path}.identifier"
             yield _finding(where, "must not hold blanks", "package-identifier")
         kind = package.get("registryType")
+        if isinstance(kind, str) and kind not in PACKAGE_TYPES:
+            message = f"is none of {', '.join(PACKAGE_TYPES)}: clients may not run it"
+            yield _finding(f"{path}.registryType", message, "package-type", "warning")
         rule = _PACKAGES.get(kind) if isinstance(kind, str) else None
         if rule is not None:
             yield from rule(path, package)
@@ -190,10 +208,21 @@ def meta(document: Object) -> Iterator[Finding]:
     text = json.dumps(block, ensure_ascii=False, separators=(",", ":"))
     if len(text.encode(errors="surrogatepass")) > META_LIMIT_BYTES:
         message = f"must have at most {META_LIMIT_BYTES} bytes"
-        yield _finding("_meta", message, "meta-size")
+        yield _finding("_meta", message, META_SIZE)
+
+
+def nesting(document: Object) -> Iterator[Finding]:
+    """Nothing so deep that readers of JSON give up."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        inner = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [x for part in inner for x in part if isinstance(x, dict | list)]
+    if level:
+        yield _finding("", f"must not be nested {DEEPEST} levels deep", "nesting")
 
 
 RULES: tuple[Rule, ...] = (
+    nesting,
     schema_version,
     name_parts,
     title_text,
@@ -228,6 +257,10 @@ def _objects(document: Object, key: str) -> Iterator[tuple[str, Object]]:
 def _exact(path: str, version: object) -> Iterator[Finding]:
     if isinstance(version, str) and _RANGE.fullmatch(version[:LONGEST_VERSION]):
         yield _finding(path, "must be one version, not a range", "version-range")
+
+
+def _is_plain(version: str) -> bool:
+    return version.isprintable() and version == version.strip() != ""
 
 
 def _split(url: str) -> SplitResult:

@@ -1,18 +1,30 @@
-"""What is wrong with a server.json: its shape by a schema, its meaning by rules.
+"""What is wrong with a server.json: its shape by schemas, its meaning by rules.
 
 `check` says everything, for those who publish. Loading is lenient: it stores every
 entry, with what `check_shape` finds beside it.
 """
 
-from service.rules import check_meaning
-from service.shape import Finding, check_shape
+from collections.abc import Iterator
 
-__all__ = ["Finding", "check", "check_meaning", "check_shape"]
+from service.models_publish import Finding
+from service.rules import check_meaning, declared_schema
+from service.shape import CURRENT_SCHEMA, MOST_FINDINGS, check_shape
 
 
 def check(document: object) -> tuple[Finding, ...]:
-    """Everything that the schema and the semantic rules find.
+    """Everything that the schemas and the semantic rules find, once each.
 
-    `type` tells the two apart. Only what is of severity `error` makes it invalid.
+    A document has to fit the schema that it declares and the current one, by which
+    clients read it. `type` tells schemas and rules apart. Only what is of severity
+    `error` makes it invalid.
     """
-    return check_shape(document) + check_meaning(document)
+    unique = {(finding.path, finding.message): finding for finding in _all(document)}
+    return tuple(unique.values())[:MOST_FINDINGS]
+
+
+def _all(document: object) -> Iterator[Finding]:
+    declared = declared_schema(document) if isinstance(document, dict) else None
+    if declared not in (None, CURRENT_SCHEMA):
+        yield from check_shape(document, declared)
+    yield from check_shape(document)
+    yield from check_meaning(document)

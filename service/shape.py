@@ -1,51 +1,47 @@
-"""The shape of a server.json, by a schema of our own for the rules of 2025-12-11."""
+"""The shape of a server.json, by schemas of our own for the rules of each version."""
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonschema_rs
-import msgspec
 
-Severity = Literal["error", "warning", "info"]
-Kind = Literal["json", "schema", "semantic", "linter"]
+from service.models_publish import Finding
+from service.older_schemas import other_schemas
 
 PUBLISHER = "io.modelcontextprotocol.registry/publisher-provided"
 MOST_FINDINGS = 100
 LONGEST_PATH = 300
 
+CURRENT_SCHEMA = "2025-12-11"
+
 _FILE = Path(__file__).resolve().parent / "schemas" / "server.json"
-_SCHEMA = jsonschema_rs.validator_for(
-    json.loads(_FILE.read_text(encoding="utf-8")),
-    validate_formats=True,
-    # An engine whose time grows with the text only, whatever the text is.
-    pattern_options=jsonschema_rs.RegexOptions(),
-)
+_CURRENT = json.loads(_FILE.read_text(encoding="utf-8"))
+_SCHEMAS = {CURRENT_SCHEMA: _CURRENT, **other_schemas(_CURRENT)}
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a document."""
-
-    type: Kind
-    path: str
-    """Where, such as `packages[0].transport.url`; empty for the whole document."""
-    message: str
-    severity: Severity
-    reference: str
-    """Which rule: its place in the schema, or the name of a semantic rule."""
-
-
-def check_shape(document: object) -> tuple[Finding, ...]:
-    """What the schema finds, at most a hundred; nothing when the document fits it."""
+def check_shape(document: object, version: str = CURRENT_SCHEMA) -> tuple[Finding, ...]:
+    """What a schema finds, at most a hundred; nothing when the document fits it."""
     try:
-        errors = _SCHEMA.iter_errors(document)
+        errors = _validator(version).iter_errors(document)
         return tuple(_finding(error) for error in islice(errors, MOST_FINDINGS))
     except ValueError as error:
         # Nested too deeply, or text that is no Unicode.
         message = f"cannot be checked: {error}"
         return (Finding("schema", "", message, "error", "#"),)
+
+
+@cache
+def _validator(version: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(
+        _SCHEMAS[version],
+        validate_formats=True,
+        # An engine whose time grows with the text only, whatever the text is.
+        pattern_options=jsonschema_rs.RegexOptions(),
+    )
 
 
 def path_text(path: Iterable[str | int]) -> str:
@@ -85,6 +81,9 @@ def _message(rule: str, details: dict[str, Any]) -> str:
         return f"needs {' or '.join(wanted)}"
     if rule == "not":
         return f"must not be {details['schema']['const']}"
+    if rule == "additionalProperties":
+        names = ", ".join(sorted(details["unexpected"]))
+        return f"must not have {names[:LONGEST_PATH]}"
     return _MESSAGES[rule].format(**details)
 
 

@@ -60,7 +60,7 @@ async def put_entries(
     servers = await work.rows("load_insert_servers")
     new = await work.rows("load_insert_versions")
     changed = await work.rows("load_replace_versions")
-    await _mark_latest(work, new, changed)
+    await mark_latest(work, [*new, *changed], changed)
     await work.run("load_seen")
     missing = await work.rows("load_missing")
     return Stored(
@@ -84,17 +84,20 @@ async def _stage(
     await work.copy("load_server", _SERVER_COLUMNS, servers)
 
 
-async def _mark_latest(
-    work: Transaction, new: Sequence[Row], changed: Sequence[Row]
+async def mark_latest(
+    work: Transaction, rows: Sequence[Row], replaced: Sequence[Row] = ()
 ) -> None:
-    """Set the marks of servers whose versions changed, and show what is latest now."""
-    touched = _ids([*new, *changed])
+    """Set the marks of servers whose versions changed, and show what is latest now.
+
+    `rows` are all that changed, by `server_id`; `replaced` those with a new document.
+    """
+    touched = _ids(rows)
     if touched == "[]":
         return
     await work.run("load_clear_latest", server_ids=touched)
     await work.run("load_set_latest", server_ids=touched)
     behind = await work.rows(
-        "load_behind", server_ids=touched, replaced_ids=_ids(changed)
+        "load_behind", server_ids=touched, replaced_ids=_ids(replaced)
     )
     if behind:
         profiles = [_shown(row) for row in behind]

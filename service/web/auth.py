@@ -8,7 +8,8 @@ from litestar import Litestar, Request
 from litestar.routes import HTTPRoute
 
 from service.errors import Forbidden, McpsError, Unauthorized
-from service.keys import KeyRing, allows
+from service.keys import KeyRing, allows, prefix_of
+from service.permissions import Caller, all_names
 from service.settings import Settings
 from service.web.spec import Spec
 
@@ -34,9 +35,14 @@ class KeyCheck:
         if key is None:
             raise Unauthorized
         role = await self._ring.role(key)
-        if not allows(role, spec.role):
-            message = f"this needs the role {spec.role}; the key sent is of a {role}"
+        wanted = "editor" if spec.role == "publish" else spec.role
+        if not allows(role, wanted):
+            message = f"this needs the role {wanted}; the key sent is of a {role}"
             raise Forbidden(message)
+        if spec.role == "publish":
+            subject = f"{role} key {prefix_of(key)}"
+            caller = Caller(subject, all_names("publish", "edit"))
+            request.scope["caller"] = caller  # type: ignore[typeddict-unknown-key]
         if spec.limit_s:
             _extend(request, spec.limit_s)
 

@@ -1,9 +1,8 @@
 """The standard registry API: lists, one server, and what other registries lack."""
 
-from typing import Any, Literal
+from typing import Any
 
-from litestar import Request, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Request
 
 from service import changes, registry
 from service.models_registry import (
@@ -24,14 +23,12 @@ from service.registry import Found
 from service.web.answers import Answer, json_value
 from service.web.asked import read_asked
 from service.web.bodies import read_body
-from service.web.parameters import decode
+from service.web.prefixes import Handlers, part, routes
 from service.web.probes import VERSION
 from service.web.spec import NoQuery, spec
 
 Call = Request[Any, Any, Any]
-Method = Literal["get", "post"]
 
-PREFIXES = ("/v0.1", "/v0")
 _TAG = {"role": "open", "tag": "registry"}
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -59,7 +56,7 @@ async def versions(request: Call) -> Answer:
     query = read_asked(request.scope["query_string"], VersionQuery)
     found = await registry.get_versions(
         request.app.state.store,
-        _part(request, "server"),
+        part(request, "server"),
         include_deleted=query.include_deleted,
     )
     return found_answer(found)
@@ -70,8 +67,8 @@ async def version(request: Call) -> Answer:
     query = read_asked(request.scope["query_string"], VersionQuery)
     found = await registry.get_version(
         request.app.state.store,
-        _part(request, "server"),
-        _part(request, "version"),
+        part(request, "server"),
+        part(request, "version"),
         include_deleted=query.include_deleted,
     )
     return found_answer(found)
@@ -148,7 +145,7 @@ _CHANGES = spec(
     **_TAG,
 )
 _BATCH = spec(summary="Several servers", answer=Batch, body=BatchBody, **_TAG)
-_HANDLERS: tuple[tuple[Method, str, Any, dict[str, Any]], ...] = (
+_HANDLERS: Handlers = (
     ("get", "/servers", servers, _LIST),
     ("get", "/servers/{server:str}/versions", versions, _VERSIONS),
     ("get", "/servers/{server:str}/versions/{version:str}", version, _VERSION),
@@ -176,23 +173,5 @@ _HANDLERS: tuple[tuple[Method, str, Any, dict[str, Any]], ...] = (
 )
 
 
-def _part(request: Call, name: str) -> str:
-    """A part of the path as text; see paths.py."""
-    return decode(request.path_params[name].encode("latin-1"), f"path.{name}")
-
-
-def _routes(prefix: str) -> list[HTTPRouteHandler]:
-    """The same handlers below one prefix."""
-    label = prefix.strip("/").replace(".", "_")
-    return [
-        (get if method == "get" else post)(
-            prefix + path,
-            name=f"{label}_{handler.__name__}",
-            opt=opt,
-            status_code=200,
-        )(handler)
-        for method, path, handler, opt in _HANDLERS
-    ]
-
-
-ROUTES = [route for prefix in PREFIXES for route in _routes(prefix)]
+ROUTES = routes(_HANDLERS)
+"""The handlers of this file, below each prefix."""

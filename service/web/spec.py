@@ -10,7 +10,7 @@ import msgspec
 
 from service.models import Role
 
-Access = Literal["open"] | Role | None
+Access = Literal["open", "publish"] | Role | None
 
 
 class NoQuery(msgspec.Struct, frozen=True):
@@ -28,7 +28,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     role: Access = None
     """`open` never needs a key; None is a read, which needs one only with
-    REQUIRE_API_KEY; a role needs that role or a higher one."""
+    REQUIRE_API_KEY; a role needs that role or a higher one; `publish` needs an editor's
+    key or a registry token, and the handler looks at the name."""
     limit_s: float = 0.0
     """A time limit of its own, for work on the whole catalog."""
     tag: str = "catalog"

@@ -17,6 +17,7 @@ from tests.hostile.asgi import Headers
 ADMIN = (b"x-api-key", ADMIN_KEY.encode())
 JSON = (b"content-type", b"application/json")
 VECTOR = [0.5] * 1536
+SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
 # A body that each kind of route takes; a route with another body has to be added here.
 BODIES: dict[str, Any] = {
@@ -35,6 +36,14 @@ BODIES: dict[str, Any] = {
     "ServerPatch": {"title": "t", "keywords": ["k"]},
     "VectorBody": {"vector": VECTOR, "limit": 1},
     "BatchBody": {"names": ["io.example/one"]},
+    "ServerDocument": {
+        "$schema": SCHEMA,
+        "name": "io.example/one",
+        "description": "d",
+        "version": "1.0.0",
+        "remotes": [{"type": "sse", "url": "https://hostile.example/sse"}],
+    },
+    "StatusChange": {"status": "deprecated", "statusMessage": "m"},
 }
 
 

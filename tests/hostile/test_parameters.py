@@ -138,7 +138,8 @@ async def test_the_registry_api_takes_the_same_without_harm(
     attacks = [
         target.attack(query=query(name, *values))
         for target in every
-        if not target.is_strict
+        # Publishing would do what the request asks for.
+        if not target.is_strict and target.spec.role != "publish"
         for name in [*target.queries, "x", "limit[]", "n" * 5000]
         for text in [*NO_INTEGERS, *NO_LIMITS, *NO_BOOLEANS]
         for values in ((text,), (text, text))

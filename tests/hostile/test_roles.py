@@ -62,6 +62,18 @@ ACCESS: dict[str, str] = {
             ("GET", "/health"),
             ("GET", "/ping"),
             ("GET", "/version"),
+            ("POST", "/validate"),
+        ]
+    },
+    **{
+        f"{method} {prefix}{path}": "publish"
+        for prefix in ("/v0.1", "/v0")
+        for method, path in [
+            ("POST", "/publish"),
+            ("PUT", "/servers/{server}/versions/{version}"),
+            ("DELETE", "/servers/{server}/versions/{version}"),
+            ("PATCH", "/servers/{server}/versions/{version}/status"),
+            ("PATCH", "/servers/{server}/status"),
         ]
     },
 }
@@ -70,6 +82,7 @@ MAY = {
     "open": {"none", "wrong", "reader", "editor", "admin"},
     "read": {"none", "reader", "editor", "admin"},
     "editor": {"editor", "admin"},
+    "publish": {"editor", "admin"},
     "admin": {"admin"},
 }
 KEYLESS = {"none", "wrong", "revoked", "expired", "empty", "twice", "basic"}
