@@ -43,7 +43,8 @@ def ring(path: str) -> int:
         return RING_OF_FOLDER.get(parts[0], 2)
     if parts[0] in ENTRIES:
         return 4
-    return 0 if parts[0] in WORDS or parts[0] == "__init__" else 2
+    is_word = parts[0] in WORDS or parts[0].startswith("models_")
+    return 0 if is_word or parts[0] == "__init__" else 2
 
 
 def folder(path: str) -> str:
