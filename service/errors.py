@@ -13,6 +13,7 @@ McpsError
 ├── TooLarge                413
 ├── UnsupportedMediaType    415
 ├── Unprocessable           422  well-formed, but against the rules of a server.json
+├── SourceFailed            502  a place that is read from; `reason` says how
 ├── NotSupported            501  this installation cannot do it; the text says why
 ├── Unavailable             503  try again after `retry_after_s`
 │   ├── DatabaseDown        503  refused, cut off, or answering nothing
@@ -31,9 +32,25 @@ McpsError
 `web/problems.py` turns `code` into a status, `cli` turns `exit_code` into its own.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
+
+# Why a place could not be read; the label of a metric.
+Reason = Literal[
+    "bad_answer",
+    "bad_url",
+    "connection",
+    "not_found",
+    "rate_limited",
+    "redirect",
+    "refused_address",
+    "status",
+    "timeout",
+    "too_large",
+    "unauthorized",
+    "unavailable",
+]
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -138,6 +155,19 @@ class Unprocessable(InvalidInput):
     """The document breaks the rules of a server.json."""
 
     code = "unprocessable"
+
+
+class SourceFailed(McpsError):
+    """A place that servers come from could not be read."""
+
+    code = "source_failed"
+
+    def __init__(
+        self, message: str, *, reason: Reason, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class NotSupported(McpsError):

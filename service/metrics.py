@@ -98,3 +98,8 @@ CACHE_BYTES = Gauge(
     "Answers kept in memory.",
     multiprocess_mode="livesum",
 )
+HARVEST_REQUESTS = Counter(
+    "mcps_harvest_requests",
+    "Requests to other places, by source and by status or reason of failure.",
+    ("source", "outcome"),
+)

@@ -66,6 +66,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_api_key: bool = False
     # registry API
     github_client_id: str = ""
+    # harvester
+    harvest_contact: str = ""
+    harvest_allow_hosts: str = ""
+    harvest_timeout: Annotated[float, Meta(ge=1, le=600)] = 20.0
+    harvest_max_bytes: Annotated[int, Meta(ge=65_536, le=1 << 30)] = 8_388_608
+    harvest_max_archive_bytes: Annotated[int, Meta(ge=65_536, le=1 << 32)] = 67_108_864
+    harvest_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
+    harvest_host_concurrency: Annotated[int, Meta(ge=1, le=256)] = 4
+    harvest_host_rate: Annotated[float, Meta(gt=0, le=1000)] = 5.0
     # logs and metrics
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

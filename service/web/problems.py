@@ -28,6 +28,7 @@ STATUS: dict[str, int] = {
     "too_large": 413,
     "unsupported_media_type": 415,
     "unprocessable": 422,
+    "source_failed": 502,
     "not_supported": 501,
     "unavailable": 503,
     "database_down": 503,
