@@ -16,15 +16,18 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service import logs
 from service.keys import KeyRing
+from service.logins import Logins
 from service.settings import Settings, read_settings
 from service.store.base import Store
 from service.store.locate import make_store
+from service.tokens import Tokens
 from service.web import (
     admin,
     catalog,
     children,
     docs,
     exports,
+    logins,
     probes,
     publish,
     registry,
@@ -45,6 +48,7 @@ ROUTES: Sequence[ControllerRouterHandler] = [
     *search.ROUTES,
     *registry.ROUTES,
     *publish.ROUTES,
+    *logins.ROUTES,
     *exports.ROUTES,
 ]
 
@@ -55,18 +59,22 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     if store is None:
         logs.configure(settings)
         store = make_store(settings)
-    ring = KeyRing(store, settings)
-    check = KeyCheck(ring, settings)
-    app = make_litestar(settings, store, ring, check)
+    tokens = Tokens(settings)
+    state: dict[str, Any] = {
+        "settings": settings,
+        "store": store,
+        "ring": KeyRing(store, settings),
+        "logins": Logins(settings, tokens),
+        "draining": False,
+    }
+    check = KeyCheck(state["ring"], tokens, settings)
+    app = make_litestar(state, check)
     reads = Reads(Dispatch(app, check), store, check, settings)
     return Edge(app, reads, settings)
 
 
-def make_litestar(
-    settings: Settings, store: Store, ring: KeyRing, check: KeyCheck
-) -> Litestar:
+def make_litestar(state: dict[str, Any], check: KeyCheck) -> Litestar:
     """Routes, lifespan and error table put together."""
-    state = {"settings": settings, "store": store, "ring": ring, "draining": False}
     app = Litestar(
         route_handlers=ROUTES,
         before_request=check,
@@ -86,12 +94,14 @@ async def _serve(app: Litestar) -> AsyncIterator[None]:
     store: Store = app.state.store
     settings: Settings = app.state.settings
     await store.open()
+    await app.state.logins.open()
     _leave_slowly(app, settings.shutdown_delay)
     watch = asyncio.create_task(_end_with_supervisor())
     try:
         yield
     finally:
         watch.cancel()
+        await app.state.logins.close()
         await app.state.ring.close()
         await store.close()
         if settings.prometheus_multiproc_dir:

@@ -10,6 +10,7 @@ from service.models_registry import Item
 
 Severity = Literal["error", "warning", "info"]
 Kind = Literal["json", "schema", "semantic", "linter"]
+Secret = Annotated[str, Meta(min_length=1, max_length=16_384)]
 Objects = list[dict[str, Any]]
 
 
@@ -66,3 +67,30 @@ class Verdict(msgspec.Struct, kw_only=True):
 
     valid: bool
     issues: list[Finding]
+
+
+class OidcBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An ID token of the configured issuer."""
+
+    oidc_token: Secret
+
+
+class GithubBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An access token of GitHub."""
+
+    github_token: Secret
+
+
+class ProofBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A time, signed with a key of the domain; see the registry's documentation."""
+
+    domain: Annotated[str, Meta(min_length=1, max_length=253)]
+    timestamp: Annotated[str, Meta(max_length=64, description="RFC 3339, of now")]
+    signed_timestamp: Annotated[str, Meta(max_length=512, description="Hexadecimal")]
+
+
+class RegistryToken(msgspec.Struct, kw_only=True):
+    """What to send as a bearer token until it expires."""
+
+    registry_token: str
+    expires_at: Annotated[int, Meta(description="Seconds since 1970")]

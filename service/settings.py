@@ -66,6 +66,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     require_api_key: bool = False
     # registry API
     github_client_id: str = ""
+    registry_logins: str = ""
+    registry_token_key: str = ""
+    registry_denied_namespaces: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_claims: str = ""
+    oidc_publish: str = ""
+    oidc_edit: str = ""
+    github_oidc_issuer: str = ""
+    github_api_url: str = ""
+    dns_resolver: str = ""
     # harvester
     harvest_contact: str = ""
     harvest_allow_hosts: str = ""
@@ -221,6 +232,12 @@ def _refuse_insecure(settings: Settings) -> None:
         plain_url(settings.database_url)
     if settings.environment != "production":
         return
+    if settings.registry_logins and not settings.registry_token_key:
+        message = (
+            "REGISTRY_TOKEN_KEY: needed with REGISTRY_LOGINS, the same for every "
+            "process; make one with: openssl rand -hex 32"
+        )
+        raise InvalidSettings(message)
     if settings.admin_api_key == DEVELOPMENT_KEY:
         message = "ADMIN_API_KEY: the development key is refused in production"
         raise InvalidSettings(message)

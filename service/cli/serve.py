@@ -1,5 +1,6 @@
 """`mcps serve` and `mcps dev`."""
 
+import secrets
 import socket
 import tempfile
 
@@ -9,6 +10,7 @@ from service import settings as configuration
 from service.cli import server
 from service.cli.run import open_store, run_async, say
 from service.errors import InvalidSettings
+from service.logins import check_logins
 from service.sample import load_sample
 from service.settings import DEVELOPMENT_KEY, Settings, read_settings
 from service.store.base import Store
@@ -60,7 +62,9 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
     given = {"API_HOST": host, "API_PORT": port, "API_WORKERS": workers}
     chosen = {name: str(value) for name, value in given.items() if value is not None}
     configuration.export(chosen)
-    return read_settings()
+    settings = read_settings()
+    check_logins(settings)
+    return settings
 
 
 def _serve(settings: Settings, found: Located) -> None:
@@ -69,6 +73,9 @@ def _serve(settings: Settings, found: Located) -> None:
     run_async(open_store(settings, found, _look))
     if not settings.is_configured:
         configuration.export({"DATABASE_URL": found.url})
+    if not settings.registry_token_key:
+        # Every worker has to take the tokens of all others.
+        configuration.export({"REGISTRY_TOKEN_KEY": secrets.token_hex(32)})
     with tempfile.TemporaryDirectory(prefix="mcps-metrics-") as folder:
         if settings.api_workers > 1:
             configuration.export({"PROMETHEUS_MULTIPROC_DIR": folder})

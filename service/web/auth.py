@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from litestar import Litestar, Request
 from litestar.routes import HTTPRoute
 
 from service.errors import Forbidden, McpsError, Unauthorized
 from service.keys import KeyRing, allows, prefix_of
+from service.models import Role
 from service.permissions import Caller, all_names
 from service.settings import Settings
+from service.tokens import Tokens, is_token
 from service.web.spec import Spec
 
 _KEY_HEADERS = frozenset({b"x-api-key", b"authorization"})
@@ -19,30 +21,18 @@ _KEY_HEADERS = frozenset({b"x-api-key", b"authorization"})
 class KeyCheck:
     """The check that Litestar runs before each handler."""
 
-    def __init__(self, ring: KeyRing, settings: Settings) -> None:
+    def __init__(self, ring: KeyRing, tokens: Tokens, settings: Settings) -> None:
         self._ring = ring
+        self._tokens = tokens
         self._reads_need_key = settings.require_api_key
 
     async def __call__(self, request: Request[Any, Any, Any]) -> None:
         """Let the request pass, or raise Unauthorized or Forbidden."""
         spec: Spec = request.scope["route_handler"].opt["spec"]
-        if spec.role == "open":
-            return
         if spec.role is None:
             await self.may_read(request.scope["headers"])
-            return
-        key = key_of(request.scope["headers"])
-        if key is None:
-            raise Unauthorized
-        role = await self._ring.role(key)
-        wanted = "editor" if spec.role == "publish" else spec.role
-        if not allows(role, wanted):
-            message = f"this needs the role {wanted}; the key sent is of a {role}"
-            raise Forbidden(message)
-        if spec.role == "publish":
-            subject = f"{role} key {prefix_of(key)}"
-            caller = Caller(subject, all_names("publish", "edit"))
-            request.scope["caller"] = caller  # type: ignore[typeddict-unknown-key]
+        elif spec.role != "open":
+            await self._require_role(request, spec.role)
         if spec.limit_s:
             _extend(request, spec.limit_s)
 
@@ -53,6 +43,26 @@ class KeyCheck:
             await self._ring.role(key)
         elif self._reads_need_key:
             raise Unauthorized
+
+    async def _require_role(
+        self, request: Request[Any, Any, Any], wanted: Literal["publish"] | Role
+    ) -> None:
+        key = key_of(request.scope["headers"])
+        if key is None:
+            raise Unauthorized
+        if wanted == "publish":
+            caller = await self._caller(key)
+            request.scope["caller"] = caller  # type: ignore[typeddict-unknown-key]
+        else:
+            _require(await self._ring.role(key), wanted)
+
+    async def _caller(self, key: bytes) -> Caller:
+        """Who publishes: by a registry token, or by a key for every name."""
+        if is_token(key):
+            return self._tokens.read(key)
+        role = await self._ring.role(key)
+        _require(role, "editor")
+        return Caller(f"{role} key {prefix_of(key)}", all_names("publish", "edit"))
 
 
 def key_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -95,6 +105,12 @@ def require_checks(app: Litestar) -> None:
             if not isinstance(handler.resolve_before_request(), KeyCheck):
                 message = f"{route.path}: {handler.handler_name} skips the key check"
                 raise McpsError(message)
+
+
+def _require(role: Role, wanted: Role) -> None:
+    if not allows(role, wanted):
+        message = f"this needs the role {wanted}; the key sent is of a {role}"
+        raise Forbidden(message)
 
 
 def _extend(request: Request[Any, Any, Any], limit_s: float) -> None:

@@ -15,11 +15,16 @@ Body = TypeVar("Body")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
 
-async def read_body(request: Request[Any, Any, Any], kind: type[Body]) -> Body:
+async def read_body(
+    request: Request[Any, Any, Any],
+    kind: type[Body],
+    *,
+    misfit: type[InvalidInput] = InvalidInput,
+) -> Body:
     """The body as `kind`.
 
-    Raises UnsupportedMediaType unless it is plain JSON, InvalidInput with the place of
-    what does not fit, InvalidText for NUL characters and lone surrogates.
+    Raises UnsupportedMediaType unless it is plain JSON, `misfit` with the place of what
+    does not fit, InvalidText for NUL characters and lone surrogates.
     """
     media = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
@@ -31,10 +36,12 @@ async def read_body(request: Request[Any, Any, Any], kind: type[Body]) -> Body:
     except InternalServerException:
         # What Litestar calls it when a client goes away in the middle.
         raise InvalidInput.at("body", "the connection ended before it did") from None
-    return decode_body(raw, kind)
+    return decode_body(raw, kind, misfit=misfit)
 
 
-def decode_body(raw: bytes, kind: type[Body]) -> Body:
+def decode_body(
+    raw: bytes, kind: type[Body], *, misfit: type[InvalidInput] = InvalidInput
+) -> Body:
     """JSON bytes as `kind`; see read_body."""
     if raw.startswith(b"\xef\xbb\xbf"):
         raise InvalidText.at("body", "starts with a byte order mark")
@@ -45,7 +52,7 @@ def decode_body(raw: bytes, kind: type[Body]) -> Body:
     try:
         body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise _misfit(str(error)) from None
+        raise _misfit(str(error), misfit) from None
     except msgspec.DecodeError as error:
         raise InvalidInput.at("body", str(error)) from None
     except RecursionError:
@@ -55,7 +62,7 @@ def decode_body(raw: bytes, kind: type[Body]) -> Body:
     return body
 
 
-def _misfit(text: str) -> InvalidInput:
+def _misfit(text: str, kind: type[InvalidInput]) -> InvalidInput:
     """The error for what msgspec says; a field that is unknown is the place itself."""
     message, _, place = text.partition(" - at `$")
     place = "body" + place.rstrip("`")
@@ -64,7 +71,7 @@ def _misfit(text: str) -> InvalidInput:
             f"{place}.{unknown.group(1)[:64]}",
             "unknown or protected field",
         )
-    return InvalidInput.at(place[:256], message[:256])
+    return kind.at(place[:256], message[:256])
 
 
 def _refuse_bad_text(body: object) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from litestar import Request
 
 from service import publishing, statuses
@@ -26,7 +25,6 @@ from service.web.spec import NoQuery, spec
 Call = Request[Any, Any, Any]
 
 LIMIT_S = 60.0
-LONGEST_MESSAGE = 256
 _VERSION = "/servers/{server:str}/versions/{version:str}"
 _WRITE = {"role": "publish", "tag": "registry"}
 
@@ -141,13 +139,7 @@ def _require_same(document: object, name: str, version: str) -> None:
 
 
 async def _read_change(request: Call) -> StatusChange:
-    body = await read_body(request, Any)
-    try:
-        return msgspec.convert(body, StatusChange)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        place = f"body{place.rstrip('`')}"
-        raise Unprocessable.at(place, message[:LONGEST_MESSAGE]) from None
+    return await read_body(request, StatusChange, misfit=Unprocessable)
 
 
 _HANDLERS: Handlers = (

@@ -43,6 +43,13 @@ BODIES: dict[str, Any] = {
         "version": "1.0.0",
         "remotes": [{"type": "sse", "url": "https://hostile.example/sse"}],
     },
+    "OidcBody": {"oidc_token": "eyJ0.eyJ0.eA"},
+    "GithubBody": {"github_token": "t"},
+    "ProofBody": {
+        "domain": "hostile.example",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "signed_timestamp": "00",
+    },
     "StatusChange": {"status": "deprecated", "statusMessage": "m"},
 }
 

@@ -63,6 +63,10 @@ ACCESS: dict[str, str] = {
             ("GET", "/ping"),
             ("GET", "/version"),
             ("POST", "/validate"),
+            *(
+                ("POST", f"/auth/{login}")
+                for login in ("none", "oidc", "github-oidc", "github-at", "dns", "http")
+            ),
         ]
     },
     **{

@@ -5,14 +5,19 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 
 from service.models_registry import OFFICIAL
+from service.permissions import Permission
+from service.settings import Settings
+from service.tokens import Tokens
 
 Object = dict[str, Any]
 Publish = Callable[..., Awaitable[httpx.Response]]
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
+TOKEN_KEY = "0123456789abcdef" * 4
 NAME = "io.example.weather/forecast"
 
 
@@ -51,6 +56,19 @@ def official(answer: httpx.Response) -> Object:
 def places(answer: httpx.Response) -> list[str]:
     """Where a request is wrong."""
     return [problem["location"] for problem in answer.json()["errors"]]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With a key for registry tokens, so that tests can make their own."""
+    return msgspec.structs.replace(settings, registry_token_key=TOKEN_KEY)
+
+
+def bearer(settings: Settings, *permissions: tuple[str, str]) -> dict[str, str]:
+    """Headers with a registry token for these actions on these patterns."""
+    allowed = [Permission(*permission) for permission in permissions]
+    token = Tokens(settings).issue("test", "someone", allowed)
+    return {"Authorization": f"Bearer {token.registry_token}"}
 
 
 @pytest.fixture

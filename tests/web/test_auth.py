@@ -19,6 +19,7 @@ from service.keys import KeyRing, create_key, list_keys, revoke_key
 from service.models import Role
 from service.settings import DEVELOPMENT_KEY, Settings
 from service.store.postgres import PostgresStore
+from service.tokens import Tokens
 from service.web.answers import Answer
 from service.web.auth import KeyCheck, require_checks
 from service.web.dispatch import Dispatch
@@ -47,7 +48,7 @@ def routes() -> list[Any]:
 
 
 def guarded(settings: Settings, ring: KeyRing) -> httpx.AsyncClient:
-    check = KeyCheck(ring, settings)
+    check = KeyCheck(ring, Tokens(settings), settings)
     app = Litestar(
         routes(),
         before_request=check,
@@ -436,7 +437,7 @@ def test_a_route_that_skips_the_check_stops_the_start(
         """Let everything pass."""
 
     own = get("/own", opt=spec(summary="-", role="admin"), before_request=skip)(let_in)
-    check = KeyCheck(KeyRing(store, settings), settings)
+    check = KeyCheck(KeyRing(store, settings), Tokens(settings), settings)
     app = Litestar(
         [own], before_request=check, openapi_config=None, logging_config=None
     )
