@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from service import logs
 from service.keys import KeyRing
 from service.logins import Logins
+from service.ownership import Ownership
 from service.settings import Settings, read_settings
 from service.store.base import Store
 from service.store.locate import make_store
@@ -65,6 +66,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         "store": store,
         "ring": KeyRing(store, settings),
         "logins": Logins(settings, tokens),
+        "ownership": Ownership(settings),
         "draining": False,
     }
     check = KeyCheck(state["ring"], tokens, settings)
@@ -95,6 +97,7 @@ async def _serve(app: Litestar) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     await store.open()
     await app.state.logins.open()
+    await app.state.ownership.open()
     _leave_slowly(app, settings.shutdown_delay)
     watch = asyncio.create_task(_end_with_supervisor())
     try:
@@ -102,6 +105,7 @@ async def _serve(app: Litestar) -> AsyncIterator[None]:
     finally:
         watch.cancel()
         await app.state.logins.close()
+        await app.state.ownership.close()
         await app.state.ring.close()
         await store.close()
         if settings.prometheus_multiproc_dir:

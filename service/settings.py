@@ -77,6 +77,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     github_oidc_issuer: str = ""
     github_api_url: str = ""
     dns_resolver: str = ""
+    ownership_checks: str = ""
+    npm_url: str = ""
+    pypi_url: str = ""
+    nuget_url: str = ""
+    oci_url: str = ""
     # harvester
     harvest_contact: str = ""
     harvest_allow_hosts: str = ""

@@ -11,6 +11,7 @@ from service.cli import server
 from service.cli.run import open_store, run_async, say
 from service.errors import InvalidSettings
 from service.logins import check_logins
+from service.ownership import read_checks
 from service.sample import load_sample
 from service.settings import DEVELOPMENT_KEY, Settings, read_settings
 from service.store.base import Store
@@ -64,6 +65,7 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
     configuration.export(chosen)
     settings = read_settings()
     check_logins(settings)
+    read_checks(settings)
     return settings
 
 

@@ -25,6 +25,8 @@ from service.web.spec import NoQuery, spec
 Call = Request[Any, Any, Any]
 
 LIMIT_S = 60.0
+PROOF_S = 20.0
+"""Packages are looked up in other places before anything is written."""
 _VERSION = "/servers/{server:str}/versions/{version:str}"
 _WRITE = {"role": "publish", "tag": "registry"}
 
@@ -41,6 +43,7 @@ async def publish(request: Call) -> Answer:
     document = await read_body(request, Any)
     caller = _allowed(request, _name_of(document), "publish")
     publication = publishing.read_publication(document)
+    await request.app.state.ownership.check(publication)
     return json_text(
         await publishing.publish(request.app.state.store, caller, publication)
     )
@@ -57,6 +60,7 @@ async def edit(request: Call) -> Answer:
     document = await read_body(request, Any)
     _require_same(document, name, version)
     publication = publishing.read_publication(document)
+    await request.app.state.ownership.check(publication)
     return json_text(
         await publishing.edit(request.app.state.store, caller, publication)
     )
@@ -152,6 +156,7 @@ _HANDLERS: Handlers = (
             answer=Item,
             body=ServerDocument,
             may_fail=("unprocessable", "conflict"),
+            limit_s=PROOF_S,
             **_WRITE,
         ),
     ),
@@ -164,6 +169,7 @@ _HANDLERS: Handlers = (
             answer=Item,
             body=ServerDocument,
             may_fail=("unprocessable",),
+            limit_s=PROOF_S,
             **_WRITE,
         ),
     ),
