@@ -80,16 +80,21 @@ select :name::text,
   from jsonb_populate_record(null::server, :profile::text::jsonb) p
     on conflict do nothing;
 
--- name: publish_put_version(server_id, name, version, document, precedence, content_hash)<!
+-- name: publish_put_version(server_id, name, version, document, at, precedence, content_hash)<!
 -- Puts a version in; the first one of a server is its latest.
 insert into server_version (
-  server_id, is_latest, registry_name, version, document, precedence, content_hash
+  server_id, is_latest, registry_name, version, document, published_at, updated_at,
+  status_changed_at, source_updated_at, precedence, content_hash
 )
 select :server_id::bigint,
        not exists (select from server_version o where o.server_id = :server_id::bigint),
        :name::text,
        :version::text,
        :document::text::json,
+       :at::text::timestamptz,
+       :at::text::timestamptz,
+       :at::text::timestamptz,
+       :at::text::timestamptz,
        :precedence::text,
        :content_hash::bytea
 returning server_id, version;

@@ -77,7 +77,7 @@ def problems_of(findings: Iterable[Finding]) -> tuple[Problem, ...]:
     )
 
 
-async def publish(store: Store, caller: Caller, publication: Publication) -> str:
+async def publish(store: Store, caller: Caller, publication: Publication) -> bytes:
     """Put a new version in; gives its item.
 
     Raises InvalidInput when the version is there, the name has too many, or a URL of
@@ -94,6 +94,7 @@ async def publish(store: Store, caller: Caller, publication: Publication) -> str
             name=publication.name,
             version=publication.version,
             document=publication.text,
+            at=at,
             precedence=precedence(publication.version, at),
             content_hash=_hash(publication),
         )
@@ -103,7 +104,7 @@ async def publish(store: Store, caller: Caller, publication: Publication) -> str
     return item
 
 
-async def edit(store: Store, caller: Caller, publication: Publication) -> str:
+async def edit(store: Store, caller: Caller, publication: Publication) -> bytes:
     """Put another document in the place of a version's; gives its item.
 
     Raises NotFound for a version that is not there or deleted, InvalidInput when a URL
@@ -191,7 +192,7 @@ async def _server(work: Transaction, caller: Caller, publication: Publication) -
     return server_id
 
 
-async def _item(work: Transaction, publication: Publication) -> str:
+async def _item(work: Transaction, publication: Publication) -> bytes:
     found = await registry.get_version(
         work, publication.name, publication.version, include_deleted=True
     )

@@ -23,7 +23,7 @@ ALL_S = 30.0
 
 async def set_status(
     store: Store, caller: Caller, name: str, version: str, change: StatusChange
-) -> str:
+) -> bytes:
     """Change the status of one version; gives its item.
 
     Raises NotFound, and InvalidInput for what would change nothing.
@@ -41,7 +41,7 @@ async def set_status(
 
 async def set_all_statuses(
     store: Store, caller: Caller, name: str, change: StatusChange
-) -> str:
+) -> bytes:
     """Change the status of all versions; gives those that changed as StatusChanged.
 
     Raises NotFound, and InvalidInput when no version would change.
@@ -58,7 +58,8 @@ async def set_all_statuses(
         versions = msgspec.json.encode([row["version"] for row in rows]).decode()
         (found,) = await work.rows("publish_items", name=name, versions=versions)
     _note(caller, change, name, "*")
-    return f'{{"updatedCount":{found["number"]},"servers":[{found["items"]}]}}'
+    body = f'{{"updatedCount":{found["number"]},"servers":[{found["items"]}]}}'
+    return body.encode()
 
 
 async def _put(

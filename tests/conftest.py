@@ -30,7 +30,7 @@ ADMIN_KEY = "test_admin_key"
 # marked as PostgreSQL's alone.
 CONTRACT = (
     *("tests/store/", "tests/web/", "tests/hostile/"),
-    *("tests/registry/", "tests/clients/"),
+    *("tests/registry/", "tests/clients/", "tests/publish/"),
 )
 # A fixture of this name is a connection of asyncpg.
 RAW = "database"

@@ -37,9 +37,7 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "vector_similar": _VECTORS,
 }
 # Nouns of which SQLite has no query at all.
-NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {
-    "publish": "publishing writes into the standard registry API, which is not here",
-}
+NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {}
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",

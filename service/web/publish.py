@@ -16,7 +16,7 @@ from service.models_publish import (
 from service.models_registry import Item
 from service.permissions import Caller
 from service.serverjson import check
-from service.web.answers import Answer, json_text, json_value
+from service.web.answers import Answer, json_value
 from service.web.asked import read_asked
 from service.web.bodies import read_body
 from service.web.prefixes import Handlers, part, routes
@@ -44,7 +44,7 @@ async def publish(request: Call) -> Answer:
     caller = _allowed(request, _name_of(document), "publish")
     publication = publishing.read_publication(document)
     await request.app.state.ownership.check(publication)
-    return json_text(
+    return Answer(
         await publishing.publish(request.app.state.store, caller, publication)
     )
 
@@ -61,9 +61,7 @@ async def edit(request: Call) -> Answer:
     _require_same(document, name, version)
     publication = publishing.read_publication(document)
     await request.app.state.ownership.check(publication)
-    return json_text(
-        await publishing.edit(request.app.state.store, caller, publication)
-    )
+    return Answer(await publishing.edit(request.app.state.store, caller, publication))
 
 
 async def set_status(request: Call) -> Answer:
@@ -75,7 +73,7 @@ async def set_status(request: Call) -> Answer:
     name, version = part(request, "server"), part(request, "version")
     caller = _allowed(request, name, "publish", "edit")
     change = await _read_change(request)
-    return json_text(
+    return Answer(
         await statuses.set_status(
             request.app.state.store, caller, name, version, change
         )
@@ -88,7 +86,7 @@ async def set_all_statuses(request: Call) -> Answer:
     name = part(request, "server")
     caller = _allowed(request, name, "publish", "edit")
     change = await _read_change(request)
-    return json_text(
+    return Answer(
         await statuses.set_all_statuses(request.app.state.store, caller, name, change)
     )
 

@@ -16,7 +16,7 @@ from service.proofs import (
     require_recent,
     require_signature,
 )
-from tests.publish.signing import ed25519_record, p384_record, sign
+from tests.proofs.signing import ed25519_record, p384_record, sign
 
 NOW = "2026-11-28T12:00:00Z"
 
