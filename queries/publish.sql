@@ -23,15 +23,17 @@ select count(*) as number,
 
 -- name: publish_rival(name, urls)^
 -- A server of another name that is reached at one of these URLs.
-select v.registry_name,
+select rival.registry_name,
        url
-  from server_version v
- cross join lateral jsonb_array_elements_text(registry_remotes(v.document)) url
- where registry_remotes(v.document)
-         ?| array(select jsonb_array_elements_text(:urls::text::jsonb))
-   and url in (select jsonb_array_elements_text(:urls::text::jsonb))
-   and v.registry_name <> :name::text
-   and v.status <> 'deleted'
+  from jsonb_array_elements_text(:urls::text::jsonb) url
+ cross join lateral (
+   select registry_name
+     from server_version
+    where registry_remotes(document) ? url
+      and registry_name <> :name::text
+      and status <> 'deleted'
+    limit 1
+ ) rival
  limit 1;
 
 -- name: publish_deleted_urls(name, version)$
