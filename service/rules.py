@@ -53,6 +53,8 @@ def check_meaning(document: object) -> tuple[Finding, ...]:
     """What the semantic rules find, in document order of the rules."""
     if not isinstance(document, dict):
         return ()
+    if too_deep := tuple(nesting(document)):
+        return too_deep
     found = [finding for rule in RULES for finding in rule(document)]
     return tuple(found[:MOST_FINDINGS])
 
@@ -222,7 +224,6 @@ def nesting(document: Object) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    nesting,
     schema_version,
     name_parts,
     title_text,

@@ -15,8 +15,8 @@ class TxtResolver:
     """Asks for TXT records; `server` is an address and perhaps a port."""
 
     def __init__(self, server: str = "") -> None:
-        self._resolver: dns.asyncresolver.Resolver | None = None
-        self._server = server
+        # That of this machine is looked up when it is needed: it may have none.
+        self._resolver = _resolver(server) if server else None
 
     async def texts(self, domain: str) -> list[str]:
         """Every TXT record of a domain as one text; none where it has none.
@@ -41,18 +41,17 @@ class TxtResolver:
 
     def _asked(self) -> dns.asyncresolver.Resolver:
         if self._resolver is None:
-            self._resolver = _resolver(self._server)
+            self._resolver = dns.asyncresolver.Resolver()
         return self._resolver
 
 
 def _resolver(server: str) -> dns.asyncresolver.Resolver:
-    """The resolver at an address, or the one of this machine."""
+    """The resolver at an address. Raises InvalidSettings."""
+    host, _, port = server.partition(":")
+    resolver = dns.asyncresolver.Resolver(configure=False)
     try:
-        resolver = dns.asyncresolver.Resolver(configure=not server)
-        if server:
-            host, _, port = server.partition(":")
-            resolver.nameservers = [host]
-            resolver.port = int(port or _PORT)
+        resolver.nameservers = [host]
+        resolver.port = int(port or _PORT)
     except (ValueError, dns.exception.DNSException) as error:
         message = "DNS_RESOLVER: expected an IPv4 address, perhaps with a port"
         raise InvalidSettings(message) from error

@@ -295,6 +295,12 @@ async def test_a_load_does_not_take_back_what_was_published(
     assert same.json()["server"]["description"] == stored["server"]["description"]
 
 
+def with_meta(raw: str) -> bytes:
+    """A document without fault whose publisher says this."""
+    text = json.dumps(document(_meta={PUBLISHER: {"a": "RAW"}}))
+    return text.replace('"RAW"', raw).encode()
+
+
 HOSTILE: list[tuple[bytes, str, int]] = [
     (b"", "application/json", 400),
     (b"{", "application/json", 400),
@@ -308,6 +314,14 @@ HOSTILE: list[tuple[bytes, str, int]] = [
     (b'{"name": "\\ud800"}', "application/json", 400),
     (b"[" * 100_000, "application/json", 400),
     (b'{"a":' * 500 + b"1" + b"}" * 500, "application/json", 422),
+    *(
+        (with_meta("[" * depth + "]" * depth), "application/json", status)
+        for depth, status in ((64, 422), (500, 422), (5000, 400))
+    ),
+    (with_meta("1e400"), "application/json", 400),
+    (with_meta("9" * 900_000), "application/json", 400),
+    (with_meta("[" + "0," * 400_000 + "0]"), "application/json", 422),
+    (with_meta('"' + "x" * 900_000 + '"'), "application/json", 400),
     (b"{}", "text/plain", 415),
     (b"{" + b" " * 1_048_576 + b"}", "application/json", 413),
 ]

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from service.rules import check_meaning
+from service.rules import DEEPEST, check_meaning
 from service.serverjson import check
-from service.shape import check_shape
+from service.shape import MOST_PARTS, PUBLISHER, check_shape
 
 Object = dict[str, Any]
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
@@ -278,6 +279,28 @@ def test_what_is_no_object_is_invalid(nothing: object) -> None:
 
 def test_endless_findings_end() -> None:
     assert len(check(document(icons=[5] * 1000))) == 100
+
+
+def test_a_document_that_would_take_long_to_check_is_not_checked() -> None:
+    """Half a million errors take ten seconds to tell."""
+    most = document(_meta={PUBLISHER: {"a": [0] * (MOST_PARTS - 100)}})
+    assert [finding.reference for finding in check(most)] == ["meta-size"]
+    for place in ("packages", "remotes", "icons"):
+        began_at = time.perf_counter()
+        (finding,) = check(document(**{place: [{}] * 300_000}))
+        assert time.perf_counter() - began_at < 0.5
+        assert (finding.severity, finding.path) == ("error", "")
+        assert str(MOST_PARTS) in finding.message
+
+
+@pytest.mark.parametrize("depth", [62, 63, 64, 1000])
+def test_a_document_is_nested_to_a_bounded_depth(depth: int) -> None:
+    inner: object = 1
+    for _ in range(depth):
+        inner = [inner]
+    found = meaning(document(_meta={PUBLISHER: inner}))
+    is_deep = depth + 2 > DEEPEST
+    assert (("nesting", "") in found) == is_deep
 
 
 def test_findings_that_cannot_be_told_are_a_finding() -> None:
