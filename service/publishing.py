@@ -59,13 +59,11 @@ def read_publication(document: object) -> Publication:
     too much of `_meta`.
     """
     faults = [finding for finding in check(document) if finding.severity == "error"]
+    problems = problems_of(faults)
     if any(fault.reference != META_SIZE for fault in faults):
-        count = "1 rule" if len(faults) == 1 else f"{len(faults)} rules"
-        message = f"the server.json breaks {count} of the schema or its meaning"
-        raise Unprocessable(message, problems=problems_of(faults))
+        raise Unprocessable(_summary(problems), problems=problems)
     if faults or not isinstance(document, dict):
-        message = f"_meta {faults[0].message}"
-        raise InvalidInput(message, problems=problems_of(faults))
+        raise InvalidInput(_summary(problems), problems=problems)
     return Publication(document["name"], document["version"], document)
 
 
@@ -75,6 +73,12 @@ def problems_of(findings: Iterable[Finding]) -> tuple[Problem, ...]:
         Problem(found.message, f"body.{found.path}" if found.path else "body")
         for found in findings
     )
+
+
+def _summary(problems: tuple[Problem, ...]) -> str:
+    """The first problem, and how many more there are."""
+    first = f"{problems[0].location}: {problems[0].message}"
+    return f"{first} (and {len(problems) - 1} more)" if len(problems) > 1 else first
 
 
 async def publish(store: Store, caller: Caller, publication: Publication) -> bytes:

@@ -15,9 +15,11 @@ from collections.abc import (
 from typing import Protocol, TypeVar
 
 import asyncpg
+import msgspec
 import pytest
 
 from service import metrics
+from service.settings import Settings
 from service.store.base import Store
 from service.web.edge import Edge
 from tests.hostile import asgi
@@ -51,6 +53,12 @@ select (select md5(string_agg(doc, '' order by id)) from server)
        || (select string_agg(rolname, ' ' order by rolname) from pg_roles)
        || (select count(*) from pg_proc)
 """
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With a key for registry tokens, so that a test can make one."""
+    return msgspec.structs.replace(settings, registry_token_key="5" * 64)
 
 
 @pytest.fixture

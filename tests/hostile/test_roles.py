@@ -8,8 +8,10 @@ import pytest
 from service.app import create_app
 from service.keys import create_key, revoke_key
 from service.models import Role
+from service.permissions import all_names
 from service.settings import Settings
 from service.store.base import Store
+from service.tokens import Tokens
 from tests.hostile.conftest import Ask, send
 from tests.hostile.targets import Header, Target
 from tests.waiting import until
@@ -86,10 +88,10 @@ MAY = {
     "open": {"none", "wrong", "reader", "editor", "admin"},
     "read": {"none", "reader", "editor", "admin"},
     "editor": {"editor", "admin"},
-    "publish": {"editor", "admin"},
+    "publish": {"editor", "admin", "token"},
     "admin": {"admin"},
 }
-KEYLESS = {"none", "wrong", "revoked", "expired", "empty", "twice", "basic"}
+KEYLESS = {"token", "none", "wrong", "revoked", "expired", "empty", "twice", "basic"}
 ROLES: tuple[Role, ...] = ("reader", "editor", "admin")
 
 
@@ -102,13 +104,14 @@ def test_the_table_agrees_with_the_routes(every: list[Target]) -> None:
     assert declared == {name: ACCESS[name] for name in declared}
 
 
-async def keys(store: Store) -> dict[str, list[Header]]:
+async def keys(store: Store, settings: Settings) -> dict[str, list[Header]]:
     """Headers of each kind of caller."""
     made = {role: (await create_key(store, name=role, role=role)).key for role in ROLES}
     sent: dict[str, list[Header]] = {
         role: [(b"x-api-key", key.encode())] for role, key in made.items()
     }
     admin = made["admin"].encode()
+    token = Tokens(settings).issue("test", "-", all_names("publish", "edit"))
     revoked = await create_key(store, name="revoked", role="admin")
     await revoke_key(store, revoked.prefix)
     end = datetime.now(UTC) + timedelta(milliseconds=200)
@@ -118,6 +121,7 @@ async def keys(store: Store) -> dict[str, list[Header]]:
     await until(lambda: datetime.now(UTC) > end)
     return {
         **sent,
+        "token": [(b"authorization", f"Bearer {token.registry_token}".encode())],
         "none": [],
         "wrong": [(b"x-api-key", admin[:-1] + b"_")],
         "revoked": [(b"x-api-key", revoked.key.encode())],
@@ -129,9 +133,9 @@ async def keys(store: Store) -> dict[str, list[Header]]:
 
 
 async def test_every_route_lets_in_whom_the_table_names(
-    ask: Ask, every: list[Target], store: Store
+    ask: Ask, every: list[Target], store: Store, settings: Settings
 ) -> None:
-    callers = await keys(store)
+    callers = await keys(store, settings)
     found = []
     for target in every:
         access = ACCESS[target.name]
@@ -158,7 +162,7 @@ async def test_reads_need_a_key_where_the_settings_say_so(
     every: list[Target], settings: Settings, store: Store
 ) -> None:
     closed = create_app(msgspec.structs.replace(settings, require_api_key=True), store)
-    callers = await keys(store)
+    callers = await keys(store, settings)
     found = []
     for target in every:
         for caller in ("none", "reader"):

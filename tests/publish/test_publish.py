@@ -96,6 +96,9 @@ async def test_every_rule_that_is_broken_is_named_with_its_place(
         assert answer.status_code == 422, changes
         assert places(answer) == where
         assert answer.json()["code"] == "unprocessable"
+        more = f" (and {len(where) - 1} more)" if len(where) > 1 else ""
+        assert answer.json()["error"].startswith(f"{where[0]}: ")
+        assert answer.json()["error"].endswith(more)
     assert await serial_of(client) == before
 
 
