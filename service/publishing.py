@@ -90,7 +90,6 @@ async def publish(store: Store, caller: Caller, publication: Publication) -> byt
     async with store.transaction() as work:
         at = await hold(work, publication.name)
         await _require_room(work, publication)
-        await require_urls(work, publication.name, publication.urls)
         server_id = await _server(work, caller, publication)
         rows = await work.rows(
             "publish_put_version",
@@ -104,6 +103,7 @@ async def publish(store: Store, caller: Caller, publication: Publication) -> byt
         )
         await mark_latest(work, rows)
         item = await _item(work, publication)
+        await require_urls(work, publication.name, publication.urls)
     _note("version published", caller, publication)
     return item
 
@@ -117,7 +117,6 @@ async def edit(store: Store, caller: Caller, publication: Publication) -> bytes:
     async with store.transaction() as work:
         await hold(work, publication.name)
         await _require_editable(work, publication)
-        await require_urls(work, publication.name, publication.urls)
         rows = await work.rows(
             "publish_replace_version",
             name=publication.name,
@@ -127,6 +126,7 @@ async def edit(store: Store, caller: Caller, publication: Publication) -> bytes:
         )
         await mark_latest(work, rows, rows)
         item = await _item(work, publication)
+        await require_urls(work, publication.name, publication.urls)
     _note("version edited", caller, publication)
     return item
 
@@ -139,7 +139,10 @@ async def hold(work: Transaction, name: str) -> str:
 
 
 async def require_urls(work: Transaction, name: str, urls: str) -> None:
-    """Raise InvalidInput when another name is reached at one of these URLs."""
+    """Raise InvalidInput when another name is reached at one of these URLs.
+
+    Comes last in a transaction: everybody who publishes a URL waits for its end.
+    """
     if urls == "[]":
         return
     await work.row("publish_hold_remotes")

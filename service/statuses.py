@@ -33,8 +33,10 @@ async def set_status(
         await hold(work, name)
         if await work.row("publish_get", name=name, version=version) is None:
             raise _missing()
+        urls = await _returning(work, name, version, change)
         await _put(work, name, version, change)
         found = await registry.get_version(work, name, version, include_deleted=True)
+        await require_urls(work, name, urls)
     _note(caller, change, name, version)
     return found.body
 
@@ -54,21 +56,30 @@ async def set_all_statuses(
         (count,) = await work.rows("publish_count", name=name, version="")
         if not count["number"]:
             raise _missing()
+        urls = await _returning(work, name, None, change)
         rows = await _put(work, name, None, change)
         versions = msgspec.json.encode([row["version"] for row in rows]).decode()
         (found,) = await work.rows("publish_items", name=name, versions=versions)
+        await require_urls(work, name, urls)
     _note(caller, change, name, "*")
     body = f'{{"updatedCount":{found["number"]},"servers":[{found["items"]}]}}'
     return body.encode()
+
+
+async def _returning(
+    work: Transaction, name: str, version: str | None, change: StatusChange
+) -> str:
+    """The URLs at which deleted versions will be reached again, as a JSON array."""
+    if change.status == "deleted":
+        return "[]"
+    urls: str = await work.value("publish_deleted_urls", name=name, version=version)
+    return urls
 
 
 async def _put(
     work: Transaction, name: str, version: str | None, change: StatusChange
 ) -> list[Row]:
     """Change what differs; the rows that did. Raises InvalidInput when none does."""
-    if change.status != "deleted":
-        urls = await work.value("publish_deleted_urls", name=name, version=version)
-        await require_urls(work, name, urls)
     rows = await work.rows(
         "publish_put_status",
         name=name,
