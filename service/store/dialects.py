@@ -36,8 +36,6 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "vector_nearest": _VECTORS,
     "vector_similar": _VECTORS,
 }
-# Nouns of which SQLite has no query at all.
-NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {}
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",
@@ -59,7 +57,7 @@ def require_same(dialect: Dialect, ours: Signatures, theirs: Signatures) -> None
 
 def missing_because(name: str) -> str:
     """Why SQLite has no query of this name; empty when it has to have one."""
-    return NOT_IN_SQLITE.get(name) or NOUNS_NOT_IN_SQLITE.get(_noun(name), "")
+    return NOT_IN_SQLITE.get(name, "")
 
 
 def differences(ours: Signatures, theirs: Signatures) -> Iterable[str]:

@@ -8,7 +8,6 @@ import pytest
 from service.errors import McpsError
 from service.store.dialects import (
     NOT_IN_SQLITE,
-    NOUNS_NOT_IN_SQLITE,
     ONLY_IN_SQLITE,
     missing_because,
     require_same,
@@ -118,8 +117,7 @@ def test_every_query_of_sqlite_is_in_shape() -> None:
 def test_every_query_that_sqlite_lacks_is_there_and_has_a_reason() -> None:
     ours = {block.name for block in all_blocks()}
     assert set(NOT_IN_SQLITE) <= ours
-    assert set(NOUNS_NOT_IN_SQLITE) <= {name.split("_", 1)[0] for name in ours}
-    assert all({**NOT_IN_SQLITE, **NOUNS_NOT_IN_SQLITE, **ONLY_IN_SQLITE}.values())
+    assert all({**NOT_IN_SQLITE, **ONLY_IN_SQLITE}.values())
 
 
 @pytest.mark.parametrize(

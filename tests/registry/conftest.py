@@ -13,7 +13,7 @@ from service.entries import read_entry
 from service.loading import LoadReport, load_entries
 from service.models_registry import OFFICIAL
 from service.reading import Piece
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 
 Item = dict[str, Any]
 
@@ -28,7 +28,7 @@ def item(name: str, version: str = "1.0.0", **fields: Any) -> Item:
     return {"server": document, "_meta": {OFFICIAL: said}}
 
 
-async def load(store: PostgresStore, *items: Item) -> LoadReport:
+async def load(store: Store, *items: Item) -> LoadReport:
     """Load a list of these items."""
     pieces = (
         Piece(at, json.dumps(entry).encode()) for at, entry in enumerate(items, 1)

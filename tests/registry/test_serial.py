@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import item, load, serial_of
 
 WRITERS = 4
@@ -49,7 +49,7 @@ update server set stars = stars + 1 where false
 
 
 @pytest.fixture
-async def filled(store: PostgresStore) -> None:
+async def filled(store: Store) -> None:
     await load(store, item("io.a/one"), item("io.a/one", "0.9.0"))
 
 
@@ -82,7 +82,7 @@ async def test_what_nobody_can_see_does_not_move_it(database: Any) -> None:
 
 
 async def test_a_load_moves_it_and_the_same_load_again_does_not(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     before = await serial_of(client)
     await load(store, item("io.a/one"), item("io.b/two"))
@@ -114,7 +114,7 @@ async def test_one_transaction_takes_one_and_one_rolled_back_takes_none(
 
 
 async def test_a_mark_of_the_latest_that_moves_moves_the_time(
-    client: httpx.AsyncClient, database: Any, store: PostgresStore
+    client: httpx.AsyncClient, database: Any, store: Store
 ) -> None:
     await load(store, item("io.a/one"))
     read = "select updated_at from server_version"
