@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-import asyncpg
 import httpx
-import pytest
 
 from service.entries import read_entry
 from service.loading import LoadReport, load_entries
@@ -70,11 +68,3 @@ async def serial_of(client: httpx.AsyncClient) -> int:
     """The serial of the catalog, as a reader sees it."""
     answer = await client.get("/v0.1/servers?limit=1")
     return int(answer.headers["x-mcps-serial"])
-
-
-@pytest.fixture
-async def database(database_url: str) -> Any:
-    """A connection of its own, as psql has one."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()

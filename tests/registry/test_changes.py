@@ -122,7 +122,7 @@ async def test_a_change_by_hand_is_in_the_feed(
     stored = {version for _, version in mirror.entries}
     assert stored == {"1.0.0", "3"}
     assert len(mirror.entries) == 2
-    await database.execute("truncate server cascade")
+    await database.execute("delete from server")
     await mirror.follow(client)
     assert mirror.entries == {} == await everything(client)
 

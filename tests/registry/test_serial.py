@@ -62,6 +62,7 @@ async def value(database: Any) -> int:
     return found
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("filled")
 async def test_every_visible_change_by_hand_moves_it_once(database: Any) -> None:
     for statement in lines(SEEN):
@@ -92,6 +93,7 @@ async def test_a_load_moves_it_and_the_same_load_again_does_not(
     assert await serial_of(client) == after
 
 
+@pytest.mark.postgresql
 async def test_one_transaction_takes_one_and_one_rolled_back_takes_none(
     database: Any,
 ) -> None:
@@ -126,6 +128,7 @@ async def test_a_mark_of_the_latest_that_moves_moves_the_time(
     assert official["isLatest"] is False
 
 
+@pytest.mark.postgresql
 async def test_it_is_announced(database: Any, database_url: str) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listener = await asyncpg.connect(database_url)
@@ -160,6 +163,7 @@ async def watch(url: str, done: asyncio.Event) -> list[tuple[int, ...]]:
     return seen
 
 
+@pytest.mark.postgresql
 async def test_readers_see_serials_in_order_and_without_gaps(
     database: Any, database_url: str
 ) -> None:
@@ -199,6 +203,7 @@ async def write(url: str, name: str) -> None:
         await connection.close()
 
 
+@pytest.mark.postgresql
 async def test_writers_that_hold_rows_do_not_block_each_other(
     database: Any, database_url: str
 ) -> None:

@@ -16,6 +16,7 @@ from service.models_search import DIMENSIONS, SimilarTool
 from service.settings import Settings
 from service.store.postgres import PostgresStore
 from service.vectors import put_embedding
+from tests.by_hand import put
 
 Vector = list[float]
 SEED = 5
@@ -46,11 +47,9 @@ async def add_tools(database: Any, number: int) -> None:
     await database.execute(
         "insert into server (id, name, primary_url) values (1, 'one', 'a:1')"
     )
-    await database.execute(
-        "insert into tool (id, server_id, name)"
-        " select n, 1, 'tool ' || n from generate_series(1, $1::int) n",
-        number,
-    )
+    numbers = range(1, number + 1)
+    tools = [{"id": n, "server_id": 1, "name": f"tool {n}"} for n in numbers]
+    await put(database, "tool", tools)
 
 
 def direction(dice: random.Random) -> Vector:
@@ -146,6 +145,7 @@ async def test_an_embedding_replaces_the_one_before_and_goes_with_its_tool(
     assert [item.tool.id for item in await near(client, tools[9], limit=1)] == [1]
 
 
+@pytest.mark.postgresql
 async def test_the_index_is_used_from_the_first_row_on(
     database: Any, tools: list[Vector]
 ) -> None:
@@ -247,6 +247,7 @@ async def test_a_query_out_of_bounds_is_refused(client: httpx.AsyncClient) -> No
         assert response.status_code == 400, query
 
 
+@pytest.mark.postgresql
 async def test_a_database_without_vectors_says_so(
     settings: Settings, database: Any, database_url: str
 ) -> None:
