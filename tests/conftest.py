@@ -31,7 +31,7 @@ ADMIN_KEY = "test_admin_key"
 # marked as PostgreSQL's alone.
 CONTRACT = (
     *("tests/store/", "tests/web/", "tests/hostile/"),
-    *("tests/registry/", "tests/clients/", "tests/publish/"),
+    *("tests/registry/", "tests/clients/", "tests/publish/", "tests/exporting/"),
     *("tests/loading/test_load.py", "tests/loading/test_servers.py"),
 )
 DIALECTS = ("postgresql", "sqlite")

@@ -19,7 +19,15 @@ from asyncpg.pool import PoolConnectionProxy
 from service import errors, metrics
 from service.settings import Settings, masked_url
 from service.store.address import asyncpg_url
-from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
+from service.store.base import (
+    Dialect,
+    Health,
+    PoolState,
+    Row,
+    Snapshot,
+    Transaction,
+    Value,
+)
 from service.store.health import MISSING, Probe
 from service.store.leases import Leases
 from service.store.postgres_sessions import ProbeSession, SerialSession, connect
@@ -42,7 +50,7 @@ PING_TIMEOUT_S = 0.5
 REAP_EVERY_S = 1.0
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 5000
-STREAM_ROWS = 500
+SNAPSHOT_LIMIT_S = 86_400.0
 
 Fetch = Callable[..., Awaitable[Any]]
 # InternalClientError is neither of the others, and means a lost connection too.
@@ -202,19 +210,16 @@ class PostgresStore:
             self._watch.doubt()
 
     @asynccontextmanager
-    async def stream(
-        self, query: str, /, **values: Value
-    ) -> AsyncIterator[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
-        named = self._query(query)
-        arguments = named.arguments(values)
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The database as it is now, for as long as the block lasts."""
         try:
             async with (
                 self._connection() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                rows = connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
-                yield aiter(rows)
+                work = DriverTransaction(connection, self._query, SNAPSHOT_LIMIT_S)
+                await work.row("session_patience")
+                yield work
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 

@@ -12,7 +12,15 @@ import structlog
 
 from service import errors, metrics
 from service.settings import Settings
-from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
+from service.store.base import (
+    Dialect,
+    Health,
+    PoolState,
+    Row,
+    Snapshot,
+    Transaction,
+    Value,
+)
 from service.store.dialects import missing_because
 from service.store.health import MISSING, Probe
 from service.store.rounds import Rounds
@@ -128,17 +136,16 @@ class SqliteStore:
             raise translate_sqlite(error) from error
 
     @asynccontextmanager
-    async def stream(
-        self, query: str, /, **values: Value
-    ) -> AsyncIterator[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
-        script = self.script(query)
-        script.checked(values)
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The database as it is now, for as long as the block lasts."""
         try:
             async with self._readers.take() as connection:
                 connection.limit(None)
-                async with connection.cursor(script, values) as rows:
-                    yield rows
+                await connection.fetch(self._scripts["connection_begin_read"], {})
+                try:
+                    yield SqliteSnapshot(self, connection)
+                finally:
+                    await self._end(connection, "connection_rollback")
         except aiosqlite.Error as error:
             raise translate_sqlite(error) from error
 
@@ -344,6 +351,30 @@ class SqliteTransaction:
         return await self._connection.copy(
             script, ([record[place] for place in order] for record in records)
         )
+
+
+class SqliteSnapshot:
+    """One state of the file."""
+
+    def __init__(self, store: SqliteStore, connection: Connection) -> None:
+        self._store = store
+        self._connection = connection
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+        script = self._store.script(query)
+        script.checked(values)
+        return await self._connection.fetch(script, values)
+
+    @asynccontextmanager
+    async def stream(
+        self, query: str, /, **values: Value
+    ) -> AsyncIterator[AsyncIterator[Row]]:
+        """All rows of a large answer, a few at a time."""
+        script = self._store.script(query)
+        script.checked(values)
+        async with self._connection.cursor(script, values) as rows:
+            yield rows
 
 
 class ProbeSession:
