@@ -7,7 +7,7 @@ from types import FrameType
 import click
 
 from service.cli.database import check, migrate
-from service.cli.export import export
+from service.cli.export import export, export_sqlite
 from service.cli.keys import keys
 from service.cli.load import load
 from service.cli.serve import dev, serve
@@ -23,7 +23,7 @@ def commands() -> None:
     """MCPS: a self-hosted catalog of MCP servers."""
 
 
-for command in (dev, serve, migrate, load, export, keys, check):
+for command in (dev, serve, migrate, load, export, export_sqlite, keys, check):
     commands.add_command(command)
 
 

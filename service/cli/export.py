@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import IO, get_args
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from service.cli.progress import RowProgress
 from service.cli.run import is_terminal, say, with_store
+from service.copying import TableCopy
 from service.errors import Interrupted, RefusedFile
+from service.file_copy import copy_to_file
 from service.listing import Format, ListReport, write_list
 from service.output import placed
+from service.settings import read_settings
 from service.store.base import Store
+from service.store.sqlite_file import sqlite_url
 
 STANDARD_OUTPUT = "-"
 _STOPPED = "stopped before the end: no file was written. Run the same command again"
@@ -86,6 +92,36 @@ def _write(file: IO[bytes], name: str, text: bytes) -> None:
     except OSError as error:
         message = f"{name}: cannot be written: {error.strerror}"
         raise RefusedFile(message) from error
+
+
+@click.command("export-sqlite")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+def export_sqlite(file: Path, force: bool) -> None:
+    """Copy everything into an SQLite file that MCPS serves.
+
+    The file is one state of the catalog. Ids, uuids and times stay, and so do keys: the
+    file holds their hashes, only its owner may read it. Both sides are compared at the
+    end. Exit code 0 all copied, 2 refused file, 75 stopped or the database is away.
+    """
+    settings = read_settings()
+    with (
+        _interruptible(),
+        RowProgress(say=say, is_terminal=is_terminal()) as progress,
+    ):
+
+        async def work(store: Store) -> list[TableCopy]:
+            return await copy_to_file(
+                store, settings, file, replaces=force, listener=progress.show
+            )
+
+        copied = with_store(work, settings=settings)
+    table = Table("table", "rows")
+    table.columns[1].justify = "right"
+    for each in copied:
+        table.add_row(each.table, f"{each.rows:,}")
+    Console().print(table)
+    say(f"Serve it with DATABASE_URL={sqlite_url(file)}")
 
 
 @contextmanager

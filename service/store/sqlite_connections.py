@@ -199,9 +199,19 @@ def float_blob(numbers: str) -> bytes:
     return floats.tobytes()
 
 
+def float_text(blob: bytes) -> str:
+    """The JSON array of what `float_blob` made."""
+    floats = array("f", blob)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return msgspec.json.encode(floats.tolist()).decode()
+
+
 _FUNCTIONS: tuple[tuple[str, Callable[..., Any], int], ...] = (
     ("utc_text", utc_text, 1),
     ("regexp", regexp, 2),
     ("similarity", similarity, 2),
     ("float_blob", float_blob, 1),
+    ("float_text", float_text, 1),
+    ("hex_blob", bytes.fromhex, 1),
 )
