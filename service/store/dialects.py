@@ -12,10 +12,6 @@ from service.store.base import Dialect
 _LIMITS = "SQLite has no limits of a session: the store interrupts what takes too long"
 _ONE_FILE = "an SQLite file has no roles and no connections of others to look at"
 _MIGRATING = "SQLite migrations hold a lock on the file instead of a session"
-_VECTORS = (
-    "vector search needs PostgreSQL with the extension `vector`; this catalog is in "
-    "an SQLite file"
-)
 
 # Names of queries that are in queries/ alone.
 NOT_IN_SQLITE: Mapping[str, str] = {
@@ -34,8 +30,6 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "migration_session": _MIGRATING,
     "session_limits": _LIMITS,
     "session_patience": _LIMITS,
-    "vector_nearest": _VECTORS,
-    "vector_similar": _VECTORS,
 }
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {

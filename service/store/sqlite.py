@@ -28,6 +28,7 @@ from service.store.sqlite_connections import Connection, Script, load_scripts
 from service.store.sqlite_errors import is_busy, is_missing, translate_sqlite
 from service.store.sqlite_file import require_file, sqlite_url
 from service.store.sqlite_pool import Slots
+from service.store.sqlite_vectors import missing_vectors
 
 log = structlog.get_logger("store")
 
@@ -79,6 +80,8 @@ class SqliteStore:
             for script in self._scripts.values():
                 # A pragma acts when it is compiled.
                 if script.query.name.startswith("connection_"):
+                    continue
+                if script.query.needs_vector and missing_vectors():
                     continue
                 try:
                     await connection.prepare(script)
@@ -190,15 +193,17 @@ class SqliteStore:
         return int(await self.value("serial_get"))
 
     async def has_vectors(self) -> bool:
-        """Whether embeddings can be compared here: they cannot."""
-        return False
+        """Whether embeddings can be compared here."""
+        return not missing_vectors()
 
     def script(self, name: str) -> Script:
         """A query by its name. Raises NotSupported for what SQLite cannot do."""
-        script = self._scripts.get(name)
-        if script is None and (reason := missing_because(name)):
+        if name not in self._scripts and (reason := missing_because(name)):
             raise errors.NotSupported(reason)
-        return self._scripts[name]
+        script = self._scripts[name]
+        if script.query.needs_vector and (reason := missing_vectors()):
+            raise errors.NotSupported(reason)
+        return script
 
     async def _read(
         self, script: Script, values: dict[str, Value]

@@ -22,6 +22,7 @@ import msgspec
 from service import errors
 from service.store.base import Value
 from service.store.queries import Query, load_queries
+from service.store.sqlite_vectors import extension_path, missing_vectors
 
 STEPS_BETWEEN_LOOKS = 2000
 STREAM_ROWS = 500
@@ -81,6 +82,10 @@ class Connection:
                 name, parameters, function, deterministic=True
             )
         await self._driver.set_progress_handler(self._is_over, STEPS_BETWEEN_LOOKS)
+        if not missing_vectors():
+            await self._driver.enable_load_extension(True)
+            await self._driver.load_extension(extension_path())
+            await self._driver.enable_load_extension(False)
         wanted = "connection_writes" if writes else "connection_reads"
         for name in ("connection_settings", wanted):
             await self.fetch(scripts[name], {})

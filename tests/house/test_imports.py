@@ -23,6 +23,7 @@ ONLY_IN = {
     "sqlite3": (
         "service/store/sqlite_file.py",
         "service/store/migrate_sqlite.py",
+        "service/store/sqlite_vectors.py",
         "service/importer",
     ),
     "urllib.request": ("service/sources/",),
