@@ -191,7 +191,7 @@ async def test_a_page_stands_still_while_entries_come_and_go(
 
 
 async def test_a_frequent_word_is_paged_through_completely(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     named = [item(f"io.many/weather-{n:03}", stars=n) for n in range(150)]
     others = [item(f"io.many/s{n:03}", description="the weather") for n in range(550)]
