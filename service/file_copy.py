@@ -1,6 +1,8 @@
-"""The catalog as an SQLite file that MCPS serves, there as a whole or not at all."""
+"""The catalog into an SQLite file that MCPS serves, and back into a database."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.copying import Listener, TableCopy, copy_catalog
@@ -33,17 +35,34 @@ async def copy_to_file(
                 draft.with_name(draft.name + ending).unlink(missing_ok=True)
 
 
+async def copy_from_file(
+    target: Store, settings: Settings, path: Path, *, listener: Listener
+) -> list[TableCopy]:
+    """Copy a file that MCPS serves into an empty catalog; gives what was copied.
+
+    Raises RefusedFile for a file that is no catalog, Conflict for a target that holds
+    anything.
+    """
+    async with _opened(settings, path) as source:
+        return await copy_catalog(source, target, listener)
+
+
 async def _filled(
     source: Store, settings: Settings, draft: Path, listener: Listener
 ) -> list[TableCopy]:
-    url = sqlite_url(draft)
-    await asyncio.to_thread(apply, url)
-    target = make_store(settings, url)
-    await target.open()
-    try:
+    await asyncio.to_thread(apply, sqlite_url(draft))
+    async with _opened(settings, draft) as target:
         return await copy_catalog(source, target, listener)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, path: Path) -> AsyncIterator[Store]:
+    store = make_store(settings, sqlite_url(path))
+    await store.open()
+    try:
+        yield store
     finally:
-        await target.close()
+        await store.close()
 
 
 def _refuse_used(source: Store, path: Path) -> None:
