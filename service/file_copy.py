@@ -1,6 +1,5 @@
 """The catalog into an SQLite file that MCPS serves, and back into a database."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,7 +49,8 @@ async def copy_from_file(
 async def _filled(
     source: Store, settings: Settings, draft: Path, listener: Listener
 ) -> list[TableCopy]:
-    await asyncio.to_thread(apply, sqlite_url(draft))
+    # Not on a thread: stopped in the middle, that would go on and leave files.
+    apply(sqlite_url(draft))
     async with _opened(settings, draft) as target:
         return await copy_catalog(source, target, listener)
 
