@@ -31,9 +31,14 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "session_limits": _LIMITS,
     "session_patience": _LIMITS,
 }
+# Nouns of which SQLite has no query at all.
+NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {
+    "import": "files of the earlier MCPS are taken over into PostgreSQL",
+}
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",
+    "earlier": "a file of the earlier MCPS is an SQLite file",
 }
 
 Signatures = Mapping[str, frozenset[str]]
@@ -52,7 +57,7 @@ def require_same(dialect: Dialect, ours: Signatures, theirs: Signatures) -> None
 
 def missing_because(name: str) -> str:
     """Why SQLite has no query of this name; empty when it has to have one."""
-    return NOT_IN_SQLITE.get(name, "")
+    return NOT_IN_SQLITE.get(name) or NOUNS_NOT_IN_SQLITE.get(_noun(name), "")
 
 
 def differences(ours: Signatures, theirs: Signatures) -> Iterable[str]:

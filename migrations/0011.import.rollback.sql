@@ -1,0 +1,14 @@
+call migration_delete('0011.import');
+drop function import_digest(bigint, jsonb, bigint, bigint, int8multirange);
+drop function import_follow(text, bigint);
+drop function import_put(bigint, jsonb, bigint, bigint, bigint[]);
+drop procedure import_put_range(bigint, jsonb, text[], bigint, bigint);
+drop procedure import_match_rows(text, text, bigint, bigint);
+drop procedure import_put_versions(bigint, bigint);
+drop function import_statements(jsonb);
+drop procedure import_legacy(text, text, jsonb);
+drop procedure import_stage(text, jsonb);
+drop table import_moved;
+drop table import_note;
+drop table import_progress;
+drop table import_run;

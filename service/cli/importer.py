@@ -1,0 +1,238 @@
+"""`mcps import-sqlite`: take over the file of an earlier MCPS."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import click
+import msgspec
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.run import is_terminal, say, with_store
+from service.errors import Interrupted, McpsError, RefusedFile
+from service.importer.batches import Refusal, Repair
+from service.importer.reporting import Report
+from service.importer.running import Options, import_file
+from service.importer.source import EarlierFile
+from service.importer.values import Raw
+from service.store.base import Store
+
+SOME_REJECTED = 3
+LINE_EVERY_S = 3.0
+COMPARING = "comparing"
+REJECTS = "rejects.jsonl"
+
+
+@click.command("import-sqlite")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Reject what could be repaired.")
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where a report goes, with the originals of all that was repaired.",
+)
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path),
+    default=Path(REJECTS),
+    show_default=True,
+    metavar="FILE",
+    help="Where rows go that cannot be kept.",
+)
+def import_sqlite(
+    file: Path, strict: bool, dry_run: bool, report: Path | None, rejects: Path
+) -> None:
+    """Take everything in the SQLite file of an earlier MCPS over into PostgreSQL.
+
+    The file is only read. Importing it again changes nothing, an older file takes no newer
+    data back, and a stopped import goes on when the same command is run again. Exit code
+    0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
+    """
+    options = Options(is_strict=strict, is_dry_run=dry_run)
+    with Listener(rejects, report) as listener, EarlierFile(file) as opened:
+
+        async def work(store: Store) -> Report:
+            return await import_file(store, opened, options, listener)
+
+        try:
+            done = with_store(work)
+        except KeyboardInterrupt:
+            message = (
+                "stopped; what is in stays. Run the same command again to go on: "
+                f"mcps {' '.join(sys.argv[1:])}"
+            )
+            raise Interrupted(message) from None
+        listener.finish(file, done)
+    _print(done, rejects)
+    if not done.is_equal:
+        message = (
+            "the checksums of both sides differ: if the catalog was not written to "
+            "meanwhile, run the same command again and look into the report"
+        )
+        raise McpsError(message)
+    if done.rejected:
+        sys.exit(SOME_REJECTED)
+
+
+class Listener:
+    """Shows how far an import is, and writes what it rejects and repairs to files."""
+
+    def __init__(self, rejects: Path, report: Path | None) -> None:
+        self._rejects_path = rejects
+        self._report_path = report
+        self._rejects: IO[bytes] | None = None
+        self._repairs: IO[bytes] | None = None
+        self._said_at = time.monotonic()
+        self._tasks: dict[str, tuple[progress.TaskID, float]] = {}
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[rate]}", markup=False),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not is_terminal(),
+        )
+
+    def __enter__(self) -> Self:
+        """Show the bars."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Take the bars away and close the files."""
+        self._bar.stop()
+        for file in (self._rejects, self._repairs):
+            if file is not None:
+                file.close()
+
+    def say(self, message: str) -> None:
+        """Something that takes a while."""
+        say(message)
+
+    def refused(self, table: str, refusal: Refusal) -> None:
+        """Write a rejected row; the file is made with the first one."""
+        if self._rejects is None:
+            self._rejects = _opened(self._rejects_path)
+        line = {
+            "table": table,
+            "key": refusal.key,
+            "column": refusal.column,
+            "reason": refusal.reason,
+            "raw": shown(refusal.raw),
+            "row": {name: shown(value) for name, value in refusal.row.items()},
+        }
+        self._rejects.write(msgspec.json.encode(line) + b"\n")
+
+    def repaired(self, table: str, repair: Repair) -> None:
+        """Keep the original for the report."""
+        if self._report_path is None:
+            return
+        if self._repairs is None:
+            self._repairs = tempfile.TemporaryFile()
+        line = {
+            "table": table,
+            "key": repair.key,
+            "column": repair.column,
+            "rule": repair.rule,
+            "original": shown(repair.original),
+        }
+        self._repairs.write(msgspec.json.encode(line) + b"\n")
+
+    def progress(self, table: str, done: int, total: int) -> None:
+        """Show how many rows of a table are done."""
+        name, now = table or COMPARING, time.monotonic()
+        if name not in self._tasks:
+            task = self._bar.add_task(name, total=total, rate="")
+            self._tasks[name] = (task, now)
+        task, began_at = self._tasks[name]
+        rate = f"{done / max(now - began_at, 0.1):,.0f}/s"
+        self._bar.update(task, completed=done, total=total, rate=rate)
+        if self._bar.disable and now - self._said_at >= LINE_EVERY_S:
+            self._said_at = now
+            say(f"{name}: {done:,} of {total:,}, {rate}")
+
+    def finish(self, file: Path, report: Report) -> None:
+        """Write the report; a file of rejects of an earlier run goes when there are none."""
+        if self._rejects is None:
+            self._rejects_path.unlink(missing_ok=True)
+        if self._report_path is None:
+            return
+        counts = msgspec.json.encode(
+            {"file": str(file), **msgspec.structs.asdict(report)}
+        )
+        with _opened(self._report_path) as opened:
+            opened.write(msgspec.json.format(counts, indent=1)[:-2])
+            opened.write(b',\n "repairs": [')
+            if self._repairs is not None:
+                self._repairs.seek(0)
+                for number, line in enumerate(self._repairs):
+                    opened.write((b",\n  " if number else b"\n  ") + line.rstrip())
+            opened.write(b"\n ]\n}\n")
+
+
+def shown(value: Raw) -> object:
+    """A value of the file as JSON: what is no text in hexadecimal."""
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else str(value)
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return {"hex": value.encode("utf-8", "surrogateescape").hex()}
+    return {"hex": value.encode().hex()} if "\0" in value else value
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        message = f"{path}: cannot be written: {error.strerror}"
+        raise RefusedFile(message) from error
+
+
+def _print(report: Report, rejects: Path) -> None:
+    console = Console(soft_wrap=True)
+    title = "what would be imported" if report.is_dry_run else None
+    heads = ("table", "source", "copied", "repaired", "rejected", "unchanged")
+    table = Table(*heads, "s", "rows/s", "checksums", title=title)
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    for name, row in report.tables.items():
+        counts = (getattr(row, head) for head in heads[1:])
+        equal = "-" if report.is_dry_run else ("equal" if row.is_equal else "DIFFER")
+        table.add_row(
+            Text(name),
+            *(f"{count:,}" for count in counts),
+            f"{row.seconds:.1f}",
+            f"{row.rows_per_s:,.0f}",
+            equal,
+        )
+    console.print(table)
+    rows = sum(row.source for row in report.tables.values())
+    console.print(
+        f"{rows:,} rows in {report.seconds:.1f} s, {report.rows_per_s:,.0f} rows/s; "
+        f"{len(report.conflicts):,} rows stay as the catalog has them",
+        highlight=False,
+    )
+    for name in report.skipped:
+        say(f"{name} is a virtual table: what is in it stands in other tables")
+    if report.rejected:
+        say(f"What was rejected, and why: {rejects}")

@@ -1,0 +1,128 @@
+"""From a table of the file to batches that are ready to be sent."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from service.importer.batches import Batch, Field, Mapper, Plan
+from service.importer.naming import Shown, named
+from service.importer.plans import Table
+from service.importer.source import EarlierFile, Row, SourceTable
+from service.importer.storing import Load
+from service.importer.values import Raw, digest, integer
+from service.store.base import Value
+
+# What a server gets that it had not; the last three only help to make it.
+EXTRA = ("registry_name", "latest_version", "spare_name", "precedence", "document")
+ONCE = EXTRA[:2]
+
+_KEYS = integer()
+Extra = list[list[Value]]
+Extend = Callable[[Batch], Extra]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A batch that is ready to be sent."""
+
+    batch: Batch
+    digests: list[str]
+    extra: Extra
+
+
+def is_there(table: Table, found: Mapping[str, SourceTable]) -> bool:
+    """Whether the file has this table of the catalog, in a form that we know."""
+    source = found.get(table.source)
+    return source is not None and source.is_by_id and {*table.needed} <= {*source.names}
+
+
+def catalog_load(table: Table, source: SourceTable) -> Load:
+    """How the rows of a table of the catalog are sent: the columns that there are."""
+    known = [name for name in source.names if name in table.columns]
+    fields = tuple(
+        Field(name, table.renamed.get(name, name), table.columns[name])
+        for name in known
+    )
+    is_server = table.source == "server"
+    once = ONCE if is_server else ()
+    owner = table.owner
+    plan = Plan(
+        source=table.source,
+        target=table.target,
+        stage=f"import_row_{table.source}",
+        key="id",
+        columns=(*(field.name for field in fields), *once),
+        once=once,
+        natural=table.natural,
+        owner=msgspec.structs.asdict(owner) if owner else None,
+    )
+    return Load(plan=plan, fields=fields, extra=EXTRA if is_server else ())
+
+
+def prepared(
+    mapper: Mapper, load: Load, rows: Iterator[list[Row]], extend: Extend | None = None
+) -> Iterator[Prepared]:
+    """The batches of a table, as fast as they are taken."""
+    for some in rows:
+        batch = mapper.batch(some)
+        extra = extend(batch) if extend and batch.keys else []
+        yield Prepared(batch, digests(load, batch), extra)
+
+
+def digests(load: Load, batch: Batch) -> list[str]:
+    """The digest of each column of a batch, and of its keys where these are none."""
+    columns = batch.digests(load.fields)
+    return columns if load.is_keyed else [*columns, digest(_KEYS, batch.keys)]
+
+
+def digest_names(load: Load) -> list[str]:
+    """The names of what `digests` gives."""
+    names = [field.name for field in load.fields]
+    return names if load.is_keyed else [*names, load.plan.key]
+
+
+def with_names(load: Load, file: EarlierFile, *, has_releases: bool) -> Extend:
+    """Gives the servers of each batch a registry name and a version document."""
+    places = {field.name: place for place, field in enumerate(load.fields)}
+    releases = file.releases() if has_releases else iter(())
+    newest = next(releases, None)
+
+    def release(server_id: int) -> str | None:
+        nonlocal newest
+        while newest and _number(newest[0]) < server_id:
+            newest = next(releases, None)
+        is_its = newest is not None and newest[0] == server_id
+        return newest[1] if newest and is_its and isinstance(newest[1], str) else None
+
+    def extend(batch: Batch) -> Extra:
+        columns = (_column(batch, places, name) for name in _SHOWN)
+        rows: list[tuple[Value, ...]] = []
+        for id_, *shown in zip(batch.keys, *columns, strict=True):
+            about = Shown(*shown, release(id_))
+            made = named(about)
+            rows.append(
+                (
+                    made.registry_name,
+                    made.version,
+                    made.spare_name,
+                    made.precedence,
+                    made.document,
+                )
+            )
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    return extend
+
+
+_SHOWN = ("primary_url", "name", "description", "homepage", "created_at")
+
+
+def _column(batch: Batch, places: Mapping[str, int], name: str) -> list[Any]:
+    """The values of a column, or nothing where the file has no such column."""
+    return batch.columns[places[name]] if name in places else [None] * len(batch.keys)
+
+
+def _number(value: Raw) -> float:
+    return (
+        value if isinstance(value, int) else float("-inf" if value is None else "inf")
+    )
