@@ -43,6 +43,37 @@ create table import_moved (
 
 create index import_moved_by_target on import_moved (origin, source_table, target_id);
 
+-- A server that is imported before its tools is sorted in for searches with them: to do it
+-- twice costs a tenth of the whole import.
+create or replace function server_search_inserted() returns trigger
+  language plpgsql
+as $$
+declare
+  ids constant bigint[] := array(select id from new_rows);
+begin
+  if current_setting('mcps.tools_follow', true) is distinct from 'on' then
+    perform server_search_put(ids);
+  end if;
+  perform server_path_put(ids);
+  return null;
+end
+$$;
+
+-- What is long is compressed the quick way where the server can; embeddings, which nothing
+-- makes shorter, not at all.
+alter table tool_embedding
+  alter column embedding set storage external;
+
+do $$
+begin
+  alter table server
+    alter column readme_content set compression lz4;
+exception
+  when feature_not_supported then
+    raise notice 'this server has no lz4';
+end
+$$;
+
 -- A temporary table for one batch: `[{"name": "id", "type": "bigint"}, …]`. What is long
 -- is not compressed twice.
 create procedure import_stage(stage text, columns jsonb)
@@ -61,7 +92,7 @@ begin
   execute format('create temporary table %I (%s) on commit drop', stage, made);
   execute format('alter table %I %s', stage, uncompressed);
   create temporary table import_match (
-    source_id bigint primary key,
+    source_id bigint not null,
     target_id bigint not null,
     owner_id bigint,
     state text not null
@@ -109,9 +140,10 @@ $$;
 -- {"source": "tool", "target": "tool", "stage": …, "key": "id", "natural": null,
 --  "owner": {"column": "server_id", "source": "server"}, "once": [columns], "columns": [all]}
 -- `natural` is the column that tells rows apart in the whole catalog, `once` what is written
--- with a new row alone. All take `$1` origin, `$2` first and `$3` last id.
+-- with a new row alone. Where `is_new` says that no row can be here yet, none is looked for.
+-- All take `$1` origin, `$2` first and `$3` last id.
 create function import_statements(
-  plan jsonb, out matching text, out inserting text, out updating text
+  plan jsonb, is_new boolean, out matching text, out inserting text, out updating text
 )
   language plpgsql
 as $$
@@ -204,6 +236,16 @@ begin
       where r.%1$s between $2 and $3',
     key, target, sequence, newer, coalesce(equal, 'true'), stage, owner, known
   );
+  if is_new then
+    matching := format(
+      'insert into import_match (source_id, target_id, owner_id, state)
+       select r.%1$s, r.%1$s, %2$s, ''new''
+         from %3$s r
+        where r.%1$s between $2 and $3
+          and $1 is not null',
+      key, coalesce('r.' || quote_ident(owner_key), 'null'), stage
+    );
+  end if;
   inserting := format(
     'insert into %s (%s)
      select %s
@@ -302,12 +344,23 @@ declare
 begin
   begin
     call import_match_rows(statements[1], whose, first_id, last_id);
+    if plan ->> 'source' = 'server' then
+      perform set_config('mcps.tools_follow', 'on', true);
+    end if;
     execute statements[2] using whose, first_id, last_id;
     if exists (select from import_match where state = 'changed') then
       execute statements[3] using whose, first_id, last_id;
     end if;
     if plan ->> 'source' = 'server' then
       call import_put_versions(first_id, last_id);
+      perform server_search_put(array(
+        select m.target_id
+          from import_match m
+          join import_row_server r on r.id = m.source_id
+         where m.state = 'new'
+           and not r.has_tools
+           and m.source_id between first_id and last_id
+      ));
     end if;
     return;
   exception
@@ -331,6 +384,31 @@ begin
 end
 $$;
 
+-- Whether rows of these ids cannot be here: all ids are greater than those that are, and no
+-- row of the file or its owner ever got another id.
+create function import_is_new(run bigint, plan jsonb, first_id bigint) returns boolean
+  language plpgsql
+as $$
+declare
+  target constant text := concat_ws(
+    '.', quote_ident(plan ->> 'schema'), quote_ident(plan ->> 'target')
+  );
+  last_here bigint;
+begin
+  if plan ->> 'natural' is not null then
+    return false;
+  end if;
+  execute format('select max(%I) from %s', plan ->> 'key', target) into last_here;
+  return first_id > coalesce(last_here, 0) and not exists (
+    select
+      from import_moved m
+      join import_run r on r.origin = m.origin
+     where r.id = run
+       and m.source_table in (plan ->> 'source', plan -> 'owner' ->> 'source')
+  );
+end
+$$;
+
 -- Stores a staged batch and takes note how far the import is; `mended` are the rows that had
 -- to be repaired. Gives the ids here of rows that were there and changed.
 create function import_put(
@@ -341,7 +419,8 @@ as $$
 declare
   source constant text := plan ->> 'source';
   statements constant text[] := (
-    select array[matching, inserting, updating] from import_statements(plan)
+    select array[matching, inserting, updating]
+      from import_statements(plan, import_is_new(run, plan, first_id))
   );
 begin
   call import_put_range(run, plan, statements, first_id, last_id);
@@ -371,6 +450,51 @@ begin
          repaired = p.repaired + excluded.repaired;
 
   return array(select m.target_id from import_match m where m.state = 'changed');
+end
+$$;
+
+-- Writes the search rows of servers whose tools did not come after all.
+create procedure import_search_rest()
+  language plpgsql
+as $$
+begin
+  perform server_search_put(array(
+    select s.id
+      from server s
+     where not exists (select from server_search f where f.server_id = s.id)
+  ));
+end
+$$;
+
+-- Takes the index of nearest embeddings away before many come: built at once it costs a
+-- fifth. Until then a vector search reads every embedding.
+create function import_lift_nearest(expected bigint) returns boolean
+  language plpgsql
+as $$
+begin
+  if to_regclass('tool_embedding_nearest') is null
+     or expected < 500
+     or expected < (select count(*) from tool_embedding)
+     or not (select pg_has_role(relowner, 'usage')
+               from pg_class
+              where oid = to_regclass('tool_embedding_nearest')) then
+    return false;
+  end if;
+  drop index tool_embedding_nearest;
+  return true;
+end
+$$;
+
+-- Builds it again, as `mcps migrate` does where it is missing.
+create procedure import_build_nearest()
+  language plpgsql
+  set maintenance_work_mem = '256MB'
+as $$
+begin
+  if exists (select from pg_extension where extname = 'vector')
+     and to_regclass('tool_embedding_nearest') is null then
+    call optional_extensions();
+  end if;
 end
 $$;
 

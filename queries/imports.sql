@@ -70,7 +70,7 @@ call import_stage(:stage, :columns::text::jsonb);
 do $$
 begin
   update import_row_server r
-     set registry_name = r.spare_name
+     set registry_name = r.registry_name || '-' || r.digits
    where exists (
            select
              from server s
@@ -118,3 +118,15 @@ select amount,
          :run::bigint, :plan::text::jsonb, :first_id::bigint, :last_id::bigint,
          :ids::text::int8multirange
        );
+
+-- name: import_lift_nearest(expected)$
+-- Takes the index of nearest embeddings away where it would cost more than it is worth.
+select import_lift_nearest(:expected::bigint) as is_lifted;
+
+-- name: import_build_nearest()!
+-- Builds the index of nearest embeddings where it is missing.
+call import_build_nearest();
+
+-- name: import_search_rest()!
+-- Writes the search rows of servers that have none.
+call import_search_rest();

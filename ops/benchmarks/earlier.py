@@ -78,7 +78,7 @@ class _Earlier:
         self._sentences = [self._text(14) for _ in range(_POOL)]
         self._readmes = [self._text(_README_WORDS) for _ in range(200)]
         self._schemas = [self._schema() for _ in range(_POOL)]
-        self._vectors = [self._vector() for _ in range(50)]
+        self._vectors = [self._vector() for _ in range(20)]
 
     def rows(self, table: str) -> Iterator[Record]:
         """All rows of one table, in the order of their ids."""
@@ -127,7 +127,10 @@ class _Earlier:
         return *self._at(), number, server, name, about, dice.choice(self._schemas)
 
     def _toolembedding(self, number: int, _server: int) -> Record:
-        return number, number * 2, self._dice.choice(self._vectors), "small-3"
+        base = self._dice.choice(self._vectors)
+        start = self._dice.randrange(DIMENSIONS)
+        vector = f"[{', '.join((*base[start:], *base[:start]))}]"
+        return number, number * 2, vector, "small-3"
 
     def _resourcetemplate(self, number: int, server: int) -> Record:
         uri = f"s3://{{host}}/{self._dice.choice(words.TOPICS)}/{{id}}"
@@ -215,6 +218,5 @@ class _Earlier:
         schema = {"type": "object", "properties": fields, "required": list(fields)[:1]}
         return msgspec.json.format(msgspec.json.encode(schema), indent=0).decode()
 
-    def _vector(self) -> str:
-        values = (self._dice.gauss(0, 0.03) for _ in range(DIMENSIONS))
-        return f"[{', '.join(map(repr, values))}]"
+    def _vector(self) -> list[str]:
+        return [repr(self._dice.gauss(0, 0.03)) for _ in range(DIMENSIONS)]

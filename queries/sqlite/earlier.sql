@@ -79,3 +79,10 @@ select server_id,
   from release
  group by server_id
  order by server_id;
+
+-- name: earlier_owners()
+-- The servers that have tools.
+select distinct server_id
+  from tool
+ where server_id is not null
+ order by server_id;

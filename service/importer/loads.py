@@ -1,6 +1,6 @@
 """From a table of the file to batches that are ready to be sent."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -13,9 +13,10 @@ from service.importer.storing import Load
 from service.importer.values import Raw, digest, integer
 from service.store.base import Value
 
-# What a server gets that it had not; the last three only help to make it.
-EXTRA = ("registry_name", "latest_version", "spare_name", "precedence", "document")
+# What a server gets that it had not; the last four only help to make it.
+EXTRA = ("registry_name", "latest_version", "digits", "precedence", "document")
 ONCE = EXTRA[:2]
+HAS_TOOLS = "has_tools"
 
 _KEYS = integer()
 Extra = list[list[Value]]
@@ -56,7 +57,8 @@ def catalog_load(table: Table, source: SourceTable) -> Load:
         natural=table.natural,
         owner=msgspec.structs.asdict(owner) if owner else None,
     )
-    return Load(plan=plan, fields=fields, extra=EXTRA if is_server else ())
+    extra = [*((name, "text") for name in EXTRA), (HAS_TOOLS, "boolean")]
+    return Load(plan=plan, fields=fields, extra=tuple(extra) if is_server else ())
 
 
 def prepared(
@@ -81,37 +83,40 @@ def digest_names(load: Load) -> list[str]:
     return names if load.is_keyed else [*names, load.plan.key]
 
 
-def with_names(load: Load, file: EarlierFile, *, has_releases: bool) -> Extend:
-    """Gives the servers of each batch a registry name and a version document."""
-    places = {field.name: place for place, field in enumerate(load.fields)}
-    releases = file.releases() if has_releases else iter(())
-    newest = next(releases, None)
+def with_names(load: Load, file: EarlierFile, *, has: Collection[str]) -> Extend:
+    """Gives the servers of each batch a registry name and a version document.
 
-    def release(server_id: int) -> str | None:
-        nonlocal newest
-        while newest and _number(newest[0]) < server_id:
-            newest = next(releases, None)
-        is_its = newest is not None and newest[0] == server_id
-        return newest[1] if newest and is_its and isinstance(newest[1], str) else None
+    `has` are the tables of the catalog that the file has.
+    """
+    places = {field.name: place for place, field in enumerate(load.fields)}
+    releases = _Following(file.releases() if "release" in has else iter(()))
+    tools = _Following(file.owners() if "tool" in has else iter(()))
 
     def extend(batch: Batch) -> Extra:
         columns = (_column(batch, places, name) for name in _SHOWN)
         rows: list[tuple[Value, ...]] = []
-        for id_, *shown in zip(batch.keys, *columns, strict=True):
-            about = Shown(*shown, release(id_))
-            made = named(about)
-            rows.append(
-                (
-                    made.registry_name,
-                    made.version,
-                    made.spare_name,
-                    made.precedence,
-                    made.document,
-                )
-            )
+        for id_, url, name, about, page, at in zip(batch.keys, *columns, strict=True):
+            release = releases.of(id_)
+            version = release[1] if release and isinstance(release[1], str) else None
+            made = named(Shown(url, name, about, page, at, version))
+            rows.append((*msgspec.structs.astuple(made), tools.of(id_) is not None))
         return [list(column) for column in zip(*rows, strict=True)]
 
     return extend
+
+
+class _Following:
+    """Rows that are looked for in the order of the ids they begin with."""
+
+    def __init__(self, rows: Iterator[tuple[Raw, ...]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def of(self, id_: int) -> tuple[Raw, ...] | None:
+        """The row of this id, which is greater than the last one asked for."""
+        while self._next and _number(self._next[0]) < id_:
+            self._next = next(self._rows, None)
+        return self._next if self._next and self._next[0] == id_ else None
 
 
 _SHOWN = ("primary_url", "name", "description", "homepage", "created_at")

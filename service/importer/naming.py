@@ -41,8 +41,8 @@ class Named(msgspec.Struct, frozen=True):
     """What the registry shows of a server."""
 
     registry_name: str
-    spare_name: str
-    """Used when another entry of the catalog has the name."""
+    digits: str
+    """Follow the name when another entry of the catalog has it."""
     version: str
     precedence: str
     document: str
@@ -62,26 +62,26 @@ class Shown(msgspec.Struct, frozen=True):
 
 def named(server: Shown) -> Named:
     """Name and document of a server."""
-    plain, spare = registry_names(server.primary_url)
+    name, digits = registry_name(server.primary_url)
     version = _version(server.release)
     document = {**_document(server), "version": version}
     return Named(
-        registry_name=plain,
-        spare_name=spare,
+        registry_name=name,
+        digits=digits,
         version=version,
         precedence=precedence(version, utc_text(server.created_at) or ""),
         document=msgspec.json.encode(document)[1:].decode(),
     )
 
 
-def registry_names(url: str) -> tuple[str, str]:
-    """The registry name for a URL, and one that nobody else can have."""
+def registry_name(url: str) -> tuple[str, str]:
+    """The registry name for a URL, and digits that make it one that nobody else has."""
     space, name, is_plain = _parts(url)
-    tagged = f"{_cut(space, _NOT_IN_SPACE)}/{_cut(name, _NOT_IN_NAME)}-"
     digits = sha256(url.encode()).hexdigest()
     if is_plain:
-        return f"{space}/{name}", tagged + digits[:8]
-    return tagged + digits[:8], tagged + digits[:16]
+        return f"{space}/{name}", digits[:8]
+    cut = f"{_cut(space, _NOT_IN_SPACE)}/{_cut(name, _NOT_IN_NAME)}"
+    return f"{cut}-{digits[:8]}", digits[8:16]
 
 
 def _parts(url: str) -> tuple[str, str, bool]:

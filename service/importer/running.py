@@ -8,7 +8,8 @@ and the rows without owners into schema `legacy`, then both sides are compared.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -35,8 +36,14 @@ from service.store.base import Store
 # A change of the rules makes an interrupted import begin anew.
 RULES_VERSION = "1"
 MANY_ROWS = 500
+# Belongs to servers and is nobody's owner. The largest comes last: it would wait all the
+# time for the tools of the same servers.
+_SIMPLE = ("contributor", "release", "resourcetemplate", "prompt", "dependency")
 
-Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+Read = Callable[[], Iterator[list[Any]]]
 
 
 class Listener(Protocol):
@@ -71,9 +78,10 @@ async def import_file(
     role may not do what is needed, RefusedFile when the file turns out to be damaged.
     """
     work = _Import(store, file, options, listener)
-    if not options.is_dry_run:
-        await _require_database(store)
-        await work.begin()
+    if options.is_dry_run:
+        return await work.run()
+    await _require_database(store)
+    await work.begin()
     return await work.run()
 
 
@@ -102,6 +110,7 @@ class _Import:
         self._options = options
         self._listener = listener
         self._storage = Storage(store, listener.say)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._began_at = time.monotonic()
         self._is_resumed = False
         self._progress: dict[str, Progress] = {}
@@ -116,7 +125,7 @@ class _Import:
 
     async def begin(self) -> None:
         """Begin, or go on where an interrupted import of the same file ended."""
-        origin = await asyncio.to_thread(self._origin)
+        origin = await self._in_reader(self._origin)
         mode = f"{RULES_VERSION} {self._options.is_strict}"
         fingerprint = f"{mode} {self._file.fingerprint}"
         self._is_resumed = await self._storage.begin(origin, fingerprint)
@@ -128,16 +137,38 @@ class _Import:
 
     async def run(self) -> Report:
         """Import and compare."""
-        for table in self._catalog.values():
-            await self._import_catalog(table)
+        for source in self._tables.values():
+            self._tallies[source.name] = Tally(source.rows)
+        await _together(self._import_tables("server"), self._import_others())
+        await _together(self._import_tools(), self._import_tables(*_SIMPLE))
         for number, source in enumerate(self._tables.values()):
-            if source.name not in self._catalog:
-                await self._import_legacy(source, number)
-            elif self._tallies[source.name].orphans:
+            if self._tallies[source.name].orphans:
                 await self._import_orphans(source, number)
         if not self._options.is_dry_run:
             await self._finish()
         return self._report()
+
+    async def _import_tables(self, *names: str) -> None:
+        for name in names:
+            if name in self._catalog:
+                await self._import_catalog(self._catalog[name])
+
+    async def _import_others(self) -> None:
+        """What does not wait for the servers."""
+        await self._import_tables("processinglog")
+        for number, source in enumerate(self._tables.values()):
+            if source.name not in self._catalog:
+                await self._import_legacy(source, number)
+
+    async def _import_tools(self) -> None:
+        """Tools and their embeddings, whose index is built at once afterwards."""
+        embeddings = self._tables.get("toolembedding")
+        is_written = embeddings is not None and not self._options.is_dry_run
+        if embeddings is not None and is_written:
+            await self._storage.lift_nearest(embeddings.rows)
+        await self._import_tables("tool", "toolembedding")
+        if is_written:
+            await self._storage.build_nearest()
 
     def _origin(self) -> str:
         """What tells installations apart: the first server of the file."""
@@ -149,7 +180,7 @@ class _Import:
     async def _import_catalog(self, table: Table) -> None:
         source = self._tables[table.source]
         load = catalog_load(table, source)
-        tally = self._tallies[source.name] = Tally(source.rows)
+        tally = self._tallies[source.name]
         if not self._options.is_dry_run:
             await self._storage.follow(table.target, source.last_key)
         owner = table.owner
@@ -157,19 +188,20 @@ class _Import:
             load.fields,
             owner=owner.column if owner else "",
             owners=self._ids.get(owner.source, Ids()) if owner else None,
-            doubles=await asyncio.to_thread(self._doubles, table, source),
+            doubles=await self._in_reader(self._doubles, table, source),
             is_strict=self._options.is_strict,
         )
         names = [field.source for field in load.fields]
         extend = None
         if table.source == "server":
-            has_releases = "release" in self._catalog
-            extend = with_names(load, self._file, has_releases=has_releases)
+            extend = await self._in_reader(
+                lambda: with_names(load, self._file, has=self._catalog)
+            )
         rows = self._file.rows(source, names)
         await self._take(load, tally, source, prepared(mapper, load, rows, extend))
 
     async def _import_legacy(self, source: SourceTable, number: int) -> None:
-        tally = self._tallies[source.name] = Tally(source.rows)
+        tally = self._tallies[source.name]
 
         def read() -> Iterator[list[Any]]:
             return self._file.rows(source, source.names)
@@ -190,16 +222,32 @@ class _Import:
         whole.take_orphans(tally)
 
     async def _take_legacy(
-        self, source: SourceTable, name: str, number: int, tally: Tally, read: Any
+        self, source: SourceTable, name: str, number: int, tally: Tally, read: Read
     ) -> None:
-        legacy = await asyncio.to_thread(
-            legacy_table, source, source=name, number=number, rows=read()
+        legacy = await self._in_reader(
+            lambda: legacy_table(source, source=name, number=number, rows=read())
         )
         if not self._options.is_dry_run:
             await self._storage.make_legacy(legacy.plan, legacy.types)
         load = Load(plan=legacy.plan, fields=legacy.fields)
         mapper = Mapper(load.fields, is_strict=self._options.is_strict)
         await self._take(load, tally, source, prepared(mapper, load, read()))
+
+    async def _in_reader(self, call: Callable[..., Answer], *arguments: Any) -> Answer:  # noqa: ANN401
+        """What a call gives in the one thread that reads the file."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, call, *arguments)
+
+    async def _ahead(self, items: Iterator[Prepared]) -> AsyncIterator[Prepared]:
+        """The items, the next of which is made meanwhile."""
+        pending = asyncio.create_task(self._in_reader(next, items, None))
+        try:
+            while (item := await pending) is not None:
+                pending = asyncio.create_task(self._in_reader(next, items, None))
+                yield item
+        finally:
+            # The file may not be closed under its reader.
+            await asyncio.wait([pending])
 
     def _doubles(self, table: Table, source: SourceTable) -> dict[int, str]:
         """Rows that have the URL, or whatever has to be unique, of a newer row."""
@@ -221,7 +269,7 @@ class _Import:
         """Send the batches of one kind of rows."""
         began_at = time.monotonic()
         done_before = self._progress.get(load.plan.source, Progress())
-        async for ready in _ahead(batches):
+        async for ready in self._ahead(batches):
             notes = await self._sent(load, ready, done_before)
             self._count(load, tally, ready, notes)
             self._listener.progress(source.name, tally.read, tally.source)
@@ -273,10 +321,15 @@ class _Import:
 
     async def _finish(self) -> None:
         """Compare both sides, and leave the database ready to be searched."""
+        await _together(self._finish_search(), self._compare())
+        await self._storage.end()
+
+    async def _finish_search(self) -> None:
         written = sum(tally.written for tally in self._tallies.values())
         if written:
-            self._listener.say("Counting the words of the catalog")
             await self._storage.finish_search(is_large=written > MANY_ROWS)
+
+    async def _compare(self) -> None:
         for number, (tally, load, check) in enumerate(self._checks, 1):
             began_at = time.monotonic()
             amount, found = await self._storage.digest(
@@ -286,7 +339,6 @@ class _Import:
             tally.is_complete &= amount == check.amount
             tally.seconds += time.monotonic() - began_at
             self._listener.progress("", number, len(self._checks))
-        await self._storage.end()
 
     def _report(self) -> Report:
         rows = sum(tally.source for tally in self._tallies.values())
@@ -320,13 +372,11 @@ def _refusals(load: Load, ready: Prepared, notes: list[Note]) -> Iterator[Refusa
             yield Refusal(key, "", reason, None, row)
 
 
-async def _ahead(items: Iterator[Item]) -> AsyncIterator[Item]:
-    """The items, the next of which is made in a thread meanwhile."""
-    pending = asyncio.create_task(asyncio.to_thread(next, items, None))
+async def _together(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all of it side by side; the first failure ends it."""
     try:
-        while (item := await pending) is not None:
-            pending = asyncio.create_task(asyncio.to_thread(next, items, None))
-            yield item
-    finally:
-        # The file may not be closed under its reader.
-        await asyncio.wait([pending])
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None

@@ -27,6 +27,7 @@ BATCH_ROWS = 5000
 BATCH_CHARACTERS = 1 << 22
 CHOSEN_ROWS = 500
 _ROWIDS = ("rowid", "_rowid_", "oid")
+_SIZED = {str, bytes}
 _OURS = "_yoyo_migration"
 _WAIT_S = 10.0
 _TRIES = 20
@@ -145,6 +146,10 @@ class EarlierFile:
         for server_id, version, _ in self._read(_queries()["earlier_releases"]):
             yield server_id, version
 
+    def owners(self) -> Iterator[tuple[Raw]]:
+        """The servers that have tools, by id."""
+        yield from self._read(_queries()["earlier_owners"])
+
     def _begin(self) -> None:
         """Hold on to one state of the file, and know which."""
         queries = _queries()
@@ -213,7 +218,7 @@ class EarlierFile:
         characters = 0
         for row in self._read(statement, *values, place=table.name):
             batch.append(row)
-            characters += sum(len(v) for v in row if isinstance(v, str | bytes))
+            characters += sum([len(v) for v in row if type(v) in _SIZED])
             if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
                 yield batch
                 batch, characters = [], 0
@@ -222,7 +227,9 @@ class EarlierFile:
 
     def _read(self, statement: str, *values: str, place: str = "") -> Iterator[Any]:
         try:
-            yield from self._file.execute(statement, values)
+            # Not `yield from`: that would close the cursor, maybe after the file.
+            for row in self._file.execute(statement, values):
+                yield row
         except sqlite3.DatabaseError as error:
             raise self._refused(error, place) from error
 
