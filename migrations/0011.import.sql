@@ -176,7 +176,7 @@ begin
   );
   if natural_key = owner_key then
     known := format('select t.id from %s t where t.%I = owner.id', target, natural_key);
-  elsif natural_key = 'primary_url' then
+  elsif natural_key = 'primary_url' and plan -> 'columns' ? 'uuid' then
     known := format(
       'select coalesce((select s.id from server s where s.primary_url = r.primary_url),
                        (%s and t.uuid = r.uuid::uuid)) as id', known

@@ -140,7 +140,7 @@ class Mapper:
             last_key=last_key,
             keys=keys,
             columns=mapped,
-            refused=[*refused.values()],
+            refused=[refused[key] for key in sorted(refused)],
             repaired=repaired,
             orphans=orphans,
         )

@@ -6,16 +6,16 @@ from typing import Any
 import msgspec
 
 from service.importer.batches import Batch, Field, Mapper, Plan
-from service.importer.naming import Shown, named
+from service.importer.naming import Named, Shown, named
 from service.importer.plans import Table
 from service.importer.source import EarlierFile, Row, SourceTable
 from service.importer.storing import Load
 from service.importer.values import Raw, digest, integer
 from service.store.base import Value
 
-# What a server gets that it had not; the last four only help to make it.
-EXTRA = ("registry_name", "latest_version", "digits", "precedence", "document")
-ONCE = EXTRA[:2]
+# What a server gets that it had not, and which of it is stored in its row.
+EXTRA = Named.__struct_fields__
+ONCE = ("registry_name", "latest_version")
 HAS_TOOLS = "has_tools"
 
 _KEYS = integer()

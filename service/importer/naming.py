@@ -43,7 +43,7 @@ class Named(msgspec.Struct, frozen=True):
     registry_name: str
     digits: str
     """Follow the name when another entry of the catalog has it."""
-    version: str
+    latest_version: str
     precedence: str
     document: str
     """The server.json without its first field, the name."""
@@ -68,7 +68,7 @@ def named(server: Shown) -> Named:
     return Named(
         registry_name=name,
         digits=digits,
-        version=version,
+        latest_version=version,
         precedence=precedence(version, utc_text(server.created_at) or ""),
         document=msgspec.json.encode(document)[1:].decode(),
     )
@@ -121,7 +121,7 @@ def _is_name(space: str, name: str) -> bool:
 
 
 def _cut(text: str, odd: re.Pattern[str]) -> str:
-    return odd.sub("-", text)[:_PART].strip("-.") or "x"
+    return odd.sub("-", text.replace("@", ""))[:_PART].strip("-.") or "x"
 
 
 def _version(release: str | None) -> str:

@@ -10,6 +10,7 @@ from service.importer.values import Rule
 MOST_ID = 2**53
 LONGEST_URL = 2048
 INT4 = {"least": -(2**31), "most": 2**31 - 1}
+NEEDED_OF_SERVERS = ("id", "name", "primary_url", "created_at", "updated_at")
 HOSTS = ("github", "gitlab", "npm", "pypi", "docker", "http", "unknown")
 RISKS = ("safe", "moderate", "high", "critical", "unknown")
 
@@ -82,7 +83,7 @@ TABLES: tuple[Table, ...] = (
             "health_score": values.integer(**INT4),
             "last_indexed_at": _TIME,
         },
-        needed=("id", "name", "primary_url"),
+        needed=NEEDED_OF_SERVERS,
         natural="primary_url",
     ),
     _child(

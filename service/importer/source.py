@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from service.errors import RefusedFile
+from service.importer.plans import NEEDED_OF_SERVERS
 from service.importer.values import Raw
 from service.resources import resource
 from service.store.queries import read_queries
@@ -202,10 +203,8 @@ class EarlierFile:
             )
             raise RefusedFile(message)
         server = names.get("server")
-        if server is None or not {"id", "name", "primary_url"} <= {*server.names}:
-            message = (
-                f"{self._path} is no file of the earlier MCPS: it has no table server"
-            )
+        if server is None or not {*NEEDED_OF_SERVERS} <= {*server.names}:
+            message = f"{self._path} is no file of the earlier MCPS: it has no such table server"
             raise RefusedFile(message)
         if not server.is_by_id:
             message = f"{self._path}: the servers have no integer primary key `id`"
