@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -52,9 +53,9 @@ def import_sqlite(
 ) -> None:
     """Take everything in the SQLite file of an earlier MCPS over into PostgreSQL.
 
-    The file is only read. Importing it again changes nothing, an older file takes no newer
-    data back, and a stopped import goes on when the same command is run again. Exit code
-    0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
+    The file is only read. Importing it again changes nothing, an older file takes no
+    newer data back, and a stopped import goes on when the same command is run again.
+    Exit code 0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
     """
     options = Options(is_strict=strict, is_dry_run=dry_run)
     with Listener(rejects, report) as listener, EarlierFile(file) as opened:
@@ -90,6 +91,7 @@ class Listener:
         self._report_path = report
         self._rejects: IO[bytes] | None = None
         self._repairs: IO[bytes] | None = None
+        self._files = ExitStack()
         self._said_at = time.monotonic()
         self._tasks: dict[str, tuple[progress.TaskID, float]] = {}
         self._bar = progress.Progress(
@@ -116,9 +118,7 @@ class Listener:
     ) -> None:
         """Take the bars away and close the files."""
         self._bar.stop()
-        for file in (self._rejects, self._repairs):
-            if file is not None:
-                file.close()
+        self._files.close()
 
     def say(self, message: str) -> None:
         """Something that takes a while."""
@@ -127,7 +127,7 @@ class Listener:
     def refused(self, table: str, refusal: Refusal) -> None:
         """Write a rejected row; the file is made with the first one."""
         if self._rejects is None:
-            self._rejects = _opened(self._rejects_path)
+            self._rejects = self._files.enter_context(_opened(self._rejects_path))
         line = {
             "table": table,
             "key": refusal.key,
@@ -143,7 +143,7 @@ class Listener:
         if self._report_path is None:
             return
         if self._repairs is None:
-            self._repairs = tempfile.TemporaryFile()
+            self._repairs = self._files.enter_context(tempfile.TemporaryFile())
         line = {
             "table": table,
             "key": repair.key,
@@ -167,7 +167,7 @@ class Listener:
             say(f"{name}: {done:,} of {total:,}, {rate}")
 
     def finish(self, file: Path, report: Report) -> None:
-        """Write the report; a file of rejects of an earlier run goes when there are none."""
+        """Write the report; the rejects of an earlier run go when there are none."""
         if self._rejects is None:
             self._rejects_path.unlink(missing_ok=True)
         if self._report_path is None:

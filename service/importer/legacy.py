@@ -1,8 +1,8 @@
-"""Tables that are no part of the catalog, carried over as they are into schema `legacy`.
+"""Tables that are no part of the catalog, as they are, into the schema `legacy`.
 
 The type of a column is the one that it is declared with, if every value fits it without
-being changed, and text otherwise. Text is repaired as everywhere. A table keeps its integer
-key; one without gets the number of its rows in the file, `rowid`.
+being changed, and text otherwise. Text is repaired as everywhere. A table keeps its
+integer key; one without gets the number of its rows in the file, `rowid`.
 """
 
 import struct
@@ -176,7 +176,7 @@ def _bytes_shown(value: Any) -> str:  # noqa: ANN401 - of this column
 
 
 def _as_text(raw: Raw) -> Value | Mended:
-    """Text; what is no text in a column of text is written out, bytes in hexadecimal."""
+    """Text; what is none in a column of text is written out, bytes in hexadecimal."""
     if raw is None:
         return None
     if isinstance(raw, bytes):

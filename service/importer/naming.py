@@ -7,11 +7,11 @@ The name is made from `primary_url`, so that a server always gets the same one:
 * `npm://package` is `npm.package/package`, and likewise for every other scheme.
 
 From such a name its URL can be told. Any other URL (with another scheme, a longer path,
-characters that a name may not hold) is brought into the same form, and eight hexadecimal
-digits of its SHA-256 keep the name apart from all others.
+characters that a name may not hold) is brought into the same form, and eight digits of
+its SHA-256 keep the name apart from all others.
 
-The version is that of the newest release, or else 0.0.0. The document says in `_meta` that
-it comes from an import, so that a later import may replace it, and nothing else.
+The version is that of the newest release, or else 0.0.0. The document says in `_meta`
+that it comes from an import, so that a later import may replace it, and nothing else.
 """
 
 import re
@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from service.shape import PUBLISHER
 from service.times import utc_text
 from service.versions import precedence
 
 NO_VERSION = "0.0.0"
 LONGEST_VERSION = 255
+PUBLISHER = "io.modelcontextprotocol.registry/publisher-provided"
 LONGEST_TEXT = 100
 _FORGES = {"github.com": "io.github", "gitlab.com": "io.gitlab"}
 _SOURCES = {"github.com": "github", "gitlab.com": "gitlab"}

@@ -1,9 +1,9 @@
 """One import from its beginning to its end.
 
-Every run reads the whole file, so that rejects, repairs and checksums are those of the whole
-file too; batches that an interrupted run of the same state of the file stored are not sent
-again. First the tables of the catalog, owners before what they own, then everything else
-and the rows without owners into schema `legacy`, then both sides are compared.
+Every run reads the whole file, so that rejects, repairs and checksums are those of the
+whole file too; what an interrupted run of the same state of the file stored is not sent
+again. Owners come before what they own, and rows without owners last, into the schema
+`legacy`; then both sides are compared. Two things are done side by side where they can.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ from service.store.base import Store
 # A change of the rules makes an interrupted import begin anew.
 RULES_VERSION = "1"
 MANY_ROWS = 500
-# Belongs to servers and is nobody's owner. The largest comes last: it would wait all the
-# time for the tools of the same servers.
+# Belongs to servers and is nobody's owner. The largest comes last: it would wait all
+# the time for the tools of the same servers.
 _SIMPLE = ("contributor", "release", "resourcetemplate", "prompt", "dependency")
 
 Answer = TypeVar("Answer")
@@ -74,8 +74,8 @@ async def import_file(
 ) -> Report:
     """Take over an open file.
 
-    Raises NotSupported where the catalog is in an SQLite file, InvalidSettings where the
-    role may not do what is needed, RefusedFile when the file turns out to be damaged.
+    Raises NotSupported where the catalog is in an SQLite file, InvalidSettings where
+    the role may not do what is needed, RefusedFile when the file turns out damaged.
     """
     work = _Import(store, file, options, listener)
     if options.is_dry_run:
@@ -255,7 +255,7 @@ class _Import:
             return {}
         found = self._file.doubles(source, table.natural)
         return {
-            key: f"{table.natural} is also that of {table.source} {first}, which is newer"
+            key: f"{table.natural} is that of {table.source} {first}, which is newer"
             for key, first in found.items()
         }
 

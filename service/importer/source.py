@@ -1,8 +1,8 @@
 """Reads a file of the earlier MCPS: one state of it, and never a write.
 
-The file is opened read-only and one read transaction lasts as long as the import, so that
-everything comes from the same moment, whatever else writes to the file. With a `-wal` file
-beside it writers go on meanwhile; without one their commits wait.
+The file is opened read-only and one read transaction lasts as long as the import, so
+that everything comes from the same moment, whatever else writes to the file. With a
+`-wal` file beside it writers go on meanwhile; without one their commits wait.
 """
 
 import sqlite3
@@ -72,7 +72,7 @@ class EarlierFile:
         """Virtual tables: what is in them stands in other tables."""
 
     def __enter__(self) -> Self:
-        """Open the file. Raises RefusedFile for one that is none of the earlier MCPS."""
+        """Open the file. Raises RefusedFile for one that is not of the earlier MCPS."""
         _require_sqlite(self._path)
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         try:
@@ -204,7 +204,10 @@ class EarlierFile:
             raise RefusedFile(message)
         server = names.get("server")
         if server is None or not {*NEEDED_OF_SERVERS} <= {*server.names}:
-            message = f"{self._path} is no file of the earlier MCPS: it has no such table server"
+            message = (
+                f"{self._path} is no file of the earlier MCPS: its table server is not "
+                "there, or another one"
+            )
             raise RefusedFile(message)
         if not server.is_by_id:
             message = f"{self._path}: the servers have no integer primary key `id`"
@@ -227,7 +230,7 @@ class EarlierFile:
     def _read(self, statement: str, *values: str, place: str = "") -> Iterator[Any]:
         try:
             # Not `yield from`: that would close the cursor, maybe after the file.
-            for row in self._file.execute(statement, values):
+            for row in self._file.execute(statement, values):  # noqa: UP028 - see above
                 yield row
         except sqlite3.DatabaseError as error:
             raise self._refused(error, place) from error

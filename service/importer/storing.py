@@ -1,7 +1,7 @@
 """Stores batches in PostgreSQL, one transaction each, and takes note how far that came.
 
-A database that is away is waited for. Whether a transaction whose end was not heard of did
-commit is asked before it is tried again.
+A database that is away is waited for. Whether a transaction whose end was not heard of
+did commit is asked before it is tried again.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence

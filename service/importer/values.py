@@ -1,7 +1,7 @@
 """How the values of the earlier MCPS become ours: one rule for each logical type.
 
-SQLite keeps any value in any column. What a rule understands is mapped, what it can keep
-by a rule that is written here is *repaired*, everything else is refused with its row:
+SQLite keeps any value in any column. What a rule understands is mapped, what can be kept
+by a rule that is written here is *repaired*, all else is refused with its row:
 
 ==========  ====================================================================
 text        NUL characters are removed; bytes that are no UTF-8 and halves of
@@ -45,6 +45,8 @@ from service.store.base import Value
 Raw = str | bytes | int | float | None
 
 DIMENSIONS = 1536
+MOST_TOGETHER = 1 << 20
+SOME = 500
 BETWEEN = "\x1f"
 NULL = "\x1e"
 UNNAMED = "unnamed"
@@ -86,7 +88,7 @@ class Rule(msgspec.Struct, frozen=True):
     one: Callable[[Raw], Value | Mended]
     """Maps one value; raises Unfit."""
     usual: Callable[[Sequence[Any]], list[Any] | None] | None = None
-    """Maps a whole column when all its values are of the usual form, else gives None."""
+    """Maps a whole column if all its values are of the usual form, else gives None."""
     shown: Callable[[Any], str] | None = None
     """A sent value as its checksum sees it, where that is not its text."""
 
@@ -101,7 +103,11 @@ def digest(rule: Rule, values: Sequence[Value]) -> str:
         texts = [NULL if value is None else str(value).lower() for value in values]
     else:
         texts = [NULL if value is None else str(value) for value in values]
-    return md5(BETWEEN.join(texts).encode(), usedforsecurity=False).hexdigest()
+    found = md5(usedforsecurity=False)
+    for start in range(0, len(texts), SOME):
+        found.update(BETWEEN.encode() if start else b"")
+        found.update(BETWEEN.join(texts[start : start + SOME]).encode())
+    return found.hexdigest()
 
 
 def _text(value: Raw, *, needed: bool, filled: bool, most_bytes: int) -> Value | Mended:
@@ -144,14 +150,24 @@ def _usual_text(
     kinds = set(map(type, values))
     if not kinds <= ({str} if needed else {str, type(None)}):
         return None
-    joined = "".join(filter(None, values))
-    if "\0" in joined or (not joined.isascii() and _SURROGATE.search(joined)):
+    if _is_odd(values):
         return None
     if filled and not all(values):
         return None
     if most_bytes and max(map(len, values)) * 4 > most_bytes:
         return None
     return list(values)
+
+
+def _is_odd(values: Sequence[str | None]) -> bool:
+    """Whether any text holds a NUL character or half of a surrogate pair."""
+    there = [value for value in values if value]
+    # Long ones are not put together: that would need their memory once more.
+    is_long = sum(map(len, there)) > MOST_TOGETHER
+    return any(
+        "\0" in text or (not text.isascii() and _SURROGATE.search(text))
+        for text in (there if is_long else ["".join(there)])
+    )
 
 
 def text(*, needed: bool = False, filled: bool = False, most_bytes: int = 0) -> Rule:
@@ -415,7 +431,7 @@ def _floats(value: Raw) -> "array[float]":
 
 
 def _embedding_shown(value: str) -> str:
-    """MD5 of the array as PostgreSQL sends it: one dimension of float4, each with its size."""
+    """MD5 of the array as PostgreSQL sends it: one dimension of float4."""
     floats = array("f", _FLOATS.decode(f"[{value[1:-1]}]"))
     if sys.byteorder == "little":
         floats.byteswap()

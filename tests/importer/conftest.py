@@ -1,7 +1,7 @@
 """Small files of the earlier MCPS, and imports of them."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class Hearing:
         self.repaired_values.append((table, repair))
 
     def progress(self, table: str, done: int, total: int) -> None:
-        assert done <= total
+        assert done <= total, table
 
 
 async def take(store: Store, path: Path, **options: bool) -> Taken:
@@ -175,11 +175,11 @@ async def database(database_url: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
-State = Callable[[], Any]
 _CONTENT = """
     select 'server', to_jsonb(s) - 'doc' from server s
-     union all select 'version', to_jsonb(v) - '{id,item,updated_at,status_changed_at}'::text[]
-       from server_version v
+     union all
+    select 'version', to_jsonb(v) - '{id,item,updated_at,status_changed_at}'::text[]
+      from server_version v
      union all select 'tool', to_jsonb(t) from tool t
      union all select 'embedding', to_jsonb(e) from tool_embedding e
      union all select 'resource', to_jsonb(r) from resource_template r
@@ -189,7 +189,9 @@ _CONTENT = """
      union all select 'contributor', to_jsonb(c) from contributor c
      union all select 'log', to_jsonb(l) from processing_log l
      union all select 'count', to_jsonb(c) from server_count c
-     union all select 'search', to_jsonb(f) from server_search f
+     union all
+    select 'search', jsonb_build_array(server_id, stars, strip(head), strip(words))
+      from server_search
      union all select 'tool search', to_jsonb(f) from tool_search f
      union all select 'path', to_jsonb(f) from server_path f
 """

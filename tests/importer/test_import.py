@@ -79,7 +79,7 @@ async def test_servers_show_up_everywhere(
     whole = (await client.get("/servers/1")).json()
     assert whole["counts"]["releases"] == 2
     assert whole["latest_version"] == "2.1.0"
-    feed = (await client.get("/x/io.mcps/changes")).json()
+    feed = (await client.get("/v0.1/x/io.mcps/changes")).json()
     assert "io.github.owner/server-2" in json.dumps(feed)
 
 
@@ -317,6 +317,16 @@ async def test_a_row_that_the_database_refuses_is_found_and_costs_no_other(
     assert "the database refuses it" in taken.refused[0][1].reason
     assert taken.refused[0][1].row["name"] == "bad"
     assert await database.fetchval("select count(*) from prompt") == 296
+
+
+async def test_a_text_of_ten_megabytes_is_taken_over(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    earlier.add("server", {"id": 1, "readme_content": "é" * 5_000_000}, {"id": 2})
+    taken = await take(store, earlier.path)
+    assert taken.counts("server") == (2, 2, 0, 0, 0)
+    length = await database.fetchval("select octet_length(readme_content) from server")
+    assert length == 10_000_000
 
 
 async def test_older_files_with_fewer_columns_and_other_tables_are_taken(
