@@ -143,7 +143,8 @@ class Listener:
         if self._report_path is None:
             return
         if self._repairs is None:
-            self._repairs = self._files.enter_context(tempfile.TemporaryFile())
+            opened = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the others
+            self._repairs = self._files.enter_context(opened)
         line = {
             "table": table,
             "key": repair.key,

@@ -161,14 +161,11 @@ class _Import:
                 await self._import_legacy(source, number)
 
     async def _import_tools(self) -> None:
-        """Tools and their embeddings, whose index is built at once afterwards."""
+        """Tools and their embeddings, whose index is built at once at the end."""
         embeddings = self._tables.get("toolembedding")
-        is_written = embeddings is not None and not self._options.is_dry_run
-        if embeddings is not None and is_written:
+        if embeddings is not None and not self._options.is_dry_run:
             await self._storage.lift_nearest(embeddings.rows)
         await self._import_tables("tool", "toolembedding")
-        if is_written:
-            await self._storage.build_nearest()
 
     def _origin(self) -> str:
         """What tells installations apart: the first server of the file."""
@@ -321,7 +318,9 @@ class _Import:
 
     async def _finish(self) -> None:
         """Compare both sides, and leave the database ready to be searched."""
-        await _together(self._finish_search(), self._compare())
+        await _together(
+            self._compare(), self._finish_search(), self._storage.build_nearest()
+        )
         await self._storage.end()
 
     async def _finish_search(self) -> None:

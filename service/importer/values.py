@@ -1,7 +1,7 @@
 """How the values of the earlier MCPS become ours: one rule for each logical type.
 
-SQLite keeps any value in any column. What a rule understands is mapped, what can be kept
-by a rule that is written here is *repaired*, all else is refused with its row:
+SQLite keeps any value in any column. What a rule understands is mapped, what can be
+kept by a rule that is written here is *repaired*, all else is refused with its row:
 
 ==========  ====================================================================
 text        NUL characters are removed; bytes that are no UTF-8 and halves of
