@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.run import is_terminal, say, with_store
+from service.cli.run import is_terminal, run_async, say, with_store
 from service.errors import Interrupted, McpsError, RefusedFile
 from service.importer.batches import Refusal, Repair
 from service.importer.reporting import Report
-from service.importer.running import Options, import_file
+from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
+from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
 from service.store.base import Store
 
@@ -57,20 +58,11 @@ def import_sqlite(
     newer data back, and a stopped import goes on when the same command is run again.
     Exit code 0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
     """
-    options = Options(is_strict=strict, is_dry_run=dry_run)
     with Listener(rejects, report) as listener, EarlierFile(file) as opened:
-
-        async def work(store: Store) -> Report:
-            return await import_file(store, opened, options, listener)
-
-        try:
-            done = with_store(work)
-        except KeyboardInterrupt:
-            message = (
-                "stopped; what is in stays. Run the same command again to go on: "
-                f"mcps {' '.join(sys.argv[1:])}"
-            )
-            raise Interrupted(message) from None
+        if dry_run:
+            done = run_async(try_file(opened, listener, is_strict=strict))
+        else:
+            done = _imported(opened, listener, is_strict=strict)
         listener.finish(file, done)
     _print(done, rejects)
     if not done.is_equal:
@@ -83,6 +75,23 @@ def import_sqlite(
         sys.exit(SOME_REJECTED)
 
 
+def _imported(file: EarlierFile, listener: "Listener", *, is_strict: bool) -> Report:
+    async def work(store: Store) -> Report:
+        return await import_file(store, file, listener, is_strict=is_strict)
+
+    resume = f"Run the same command again to go on: mcps {' '.join(sys.argv[1:])}"
+    try:
+        return with_store(work)
+    except KeyboardInterrupt:
+        message = f"stopped; what is in stays. {resume}"
+        raise Interrupted(message) from None
+    except McpsError as error:
+        if not is_worth_waiting(error):
+            raise
+        message = f"{error.message} What is in stays. {resume}"
+        raise Interrupted(message) from error
+
+
 class Listener:
     """Shows how far an import is, and writes what it rejects and repairs to files."""
 
@@ -90,8 +99,9 @@ class Listener:
         self._rejects_path = rejects
         self._report_path = report
         self._rejects: IO[bytes] | None = None
-        self._repairs: IO[bytes] | None = None
         self._files = ExitStack()
+        self._repairs = self._files.enter_context(closing(Spool()))
+        self._conflicts = self._files.enter_context(closing(Spool()))
         self._said_at = time.monotonic()
         self._tasks: dict[str, tuple[progress.TaskID, float]] = {}
         self._bar = progress.Progress(
@@ -140,19 +150,22 @@ class Listener:
 
     def repaired(self, table: str, repair: Repair) -> None:
         """Keep the original for the report."""
-        if self._report_path is None:
-            return
-        if self._repairs is None:
-            opened = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the others
-            self._repairs = self._files.enter_context(opened)
-        line = {
-            "table": table,
-            "key": repair.key,
-            "column": repair.column,
-            "rule": repair.rule,
-            "original": shown(repair.original),
-        }
-        self._repairs.write(msgspec.json.encode(line) + b"\n")
+        if self._report_path is not None:
+            self._repairs.add(
+                {
+                    "table": table,
+                    "key": repair.key,
+                    "column": repair.column,
+                    "rule": repair.rule,
+                    "original": shown(repair.original),
+                }
+            )
+
+    def kept(self, table: str, note: Note) -> None:
+        """Keep a conflict for the report."""
+        if self._report_path is not None:
+            conflict = {"table": table, "key": note.key, "reason": note.reason}
+            self._conflicts.add(conflict)
 
     def progress(self, table: str, done: int, total: int) -> None:
         """Show how many rows of a table are done."""
@@ -178,12 +191,32 @@ class Listener:
         )
         with _opened(self._report_path) as opened:
             opened.write(msgspec.json.format(counts, indent=1)[:-2])
-            opened.write(b',\n "repairs": [')
-            if self._repairs is not None:
-                self._repairs.seek(0)
-                for number, line in enumerate(self._repairs):
-                    opened.write((b",\n  " if number else b"\n  ") + line.rstrip())
-            opened.write(b"\n ]\n}\n")
+            self._repairs.write("repairs", opened)
+            self._conflicts.write("conflicts", opened)
+            opened.write(b"\n}\n")
+
+
+class Spool:
+    """Items of a report, maybe millions: kept on the disk until it is written."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=1 << 20)  # noqa: SIM115
+
+    def add(self, item: dict[str, object]) -> None:
+        """Take an item."""
+        self._file.write(msgspec.json.encode(item) + b"\n")
+
+    def write(self, name: str, report: IO[bytes]) -> None:
+        """Write the items as a field of an object that has others already."""
+        report.write(f',\n "{name}": ['.encode())
+        self._file.seek(0)
+        for number, line in enumerate(self._file):
+            report.write((b",\n  " if number else b"\n  ") + line.rstrip())
+        report.write(b"\n ]")
+
+    def close(self) -> None:
+        """Drop the items."""
+        self._file.close()
 
 
 def shown(value: Raw) -> object:
@@ -230,7 +263,7 @@ def _print(report: Report, rejects: Path) -> None:
     rows = sum(row.source for row in report.tables.values())
     console.print(
         f"{rows:,} rows in {report.seconds:.1f} s, {report.rows_per_s:,.0f} rows/s; "
-        f"{len(report.conflicts):,} rows stay as the catalog has them",
+        f"{report.kept:,} rows stay as the catalog has them",
         highlight=False,
     )
     for name in report.skipped:

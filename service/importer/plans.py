@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from service.importer import values
+from service.importer import documents, values
 from service.importer.values import Rule
 
 MOST_ID = 2**53
@@ -75,8 +75,8 @@ TABLES: tuple[Table, ...] = (
                 ("description", "author_name", "homepage", "license", "readme_content"),
                 _TEXT,
             ),
-            "keywords": values.LIST,
-            "categories": values.LIST,
+            "keywords": documents.LIST,
+            "categories": documents.LIST,
             **dict.fromkeys(("stars", "downloads", "forks", "open_issues"), _COUNT),
             "risk_level": values.word(*RISKS, default="unknown"),
             "verified_source": values.BOOLEAN,
@@ -87,7 +87,7 @@ TABLES: tuple[Table, ...] = (
         natural="primary_url",
     ),
     _child(
-        "tool", ("name",), name=_NEEDED, description=_TEXT, input_schema=values.JSON
+        "tool", ("name",), name=_NEEDED, description=_TEXT, input_schema=documents.JSON
     ),
     Table(
         source="toolembedding",
@@ -95,7 +95,7 @@ TABLES: tuple[Table, ...] = (
         columns={
             "id": _ID,
             "tool_id": _KEY,
-            "vector": values.EMBEDDING,
+            "vector": documents.EMBEDDING,
             "model_name": _NEEDED,
         },
         needed=("id", "tool_id", "vector", "model_name"),
@@ -112,7 +112,9 @@ TABLES: tuple[Table, ...] = (
         mime_type=_TEXT,
         description=_TEXT,
     ),
-    _child("prompt", ("name",), name=_NEEDED, description=_TEXT, arguments=values.JSON),
+    _child(
+        "prompt", ("name",), name=_NEEDED, description=_TEXT, arguments=documents.JSON
+    ),
     _child(
         "dependency",
         ("library_name", "ecosystem"),

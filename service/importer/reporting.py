@@ -40,14 +40,6 @@ class Check(msgspec.Struct, frozen=True):
     digests: list[str]
 
 
-class Conflict(msgspec.Struct, frozen=True):
-    """A row that stayed as the catalog has it."""
-
-    table: str
-    key: int
-    reason: str
-
-
 class TableReport(msgspec.Struct):
     """What became of the rows of one table.
 
@@ -78,7 +70,8 @@ class Report(msgspec.Struct):
     tables: dict[str, TableReport] = {}
     skipped: list[str] = []
     """Virtual tables; what is in them stands in other tables of the file."""
-    conflicts: list[Conflict] = []
+    kept: int = 0
+    """How many rows stay as the catalog has them: as new or newer, and different."""
     seconds: float = 0.0
     rows_per_s: float = 0.0
 
@@ -101,8 +94,6 @@ class Tally:
         self.read = 0
         self.refused = 0
         self.accepted = 0
-        self.repaired = 0
-        """Accepted rows that had to be changed; counted where nothing is written."""
         self.written = 0
         self.written_repaired = 0
         self.orphans: list[int] = []

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-import msgspec
-
 from service.errors import InvalidSettings, NotSupported
 from service.importer.batches import Mapper, Refusal, Repair
 from service.importer.ids import Ids
@@ -28,9 +26,10 @@ from service.importer.loads import (
     with_names,
 )
 from service.importer.plans import TABLES, Table
-from service.importer.reporting import Check, Conflict, Report, Tally
+from service.importer.reporting import Check, Report, Tally
 from service.importer.source import EarlierFile, SourceTable
 from service.importer.storing import Load, Note, Progress, Storage
+from service.importer.trial import Trial
 from service.store.base import Store
 
 # A change of the rules makes an interrupted import begin anew.
@@ -58,31 +57,37 @@ class Listener(Protocol):
     def repaired(self, table: str, repair: Repair) -> None:
         """A value that was changed to be kept."""
 
+    def kept(self, table: str, note: Note) -> None:
+        """A row that stays as the catalog has it."""
+
     def progress(self, table: str, done: int, total: int) -> None:
         """How many rows of a table are done; `table` is empty for the comparison."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to import."""
-
-    is_strict: bool = False
-    is_dry_run: bool = False
-
-
 async def import_file(
-    store: Store, file: EarlierFile, options: Options, listener: Listener
+    store: Store, file: EarlierFile, listener: Listener, *, is_strict: bool = False
 ) -> Report:
-    """Take over an open file.
+    """Take over an open file; `is_strict` refuses what could be repaired.
 
     Raises NotSupported where the catalog is in an SQLite file, InvalidSettings where
     the role may not do what is needed, RefusedFile when the file turns out damaged.
     """
-    work = _Import(store, file, options, listener)
-    if options.is_dry_run:
-        return await work.run()
     await _require_database(store)
-    await work.begin()
-    return await work.run()
+    storage = Storage(store, listener.say)
+    work = _Import(file, storage, listener, is_strict=is_strict)
+    await work.begin(storage)
+    await work.run()
+    await work.finish(storage)
+    return work.report()
+
+
+async def try_file(
+    file: EarlierFile, listener: Listener, *, is_strict: bool = False
+) -> Report:
+    """Find out what an import into an empty catalog would do, without any."""
+    work = _Import(file, Trial(), listener, is_strict=is_strict)
+    await work.run()
+    return work.report()
 
 
 async def _require_database(store: Store) -> None:
@@ -104,18 +109,23 @@ class _Import:
     """The state of one import."""
 
     def __init__(
-        self, store: Store, file: EarlierFile, options: Options, listener: Listener
+        self,
+        file: EarlierFile,
+        storage: Storage | Trial,
+        listener: Listener,
+        *,
+        is_strict: bool,
     ) -> None:
         self._file = file
-        self._options = options
+        self._storage = storage
         self._listener = listener
-        self._storage = Storage(store, listener.say)
+        self._is_strict = is_strict
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._began_at = time.monotonic()
         self._is_resumed = False
         self._progress: dict[str, Progress] = {}
         self._tallies: dict[str, Tally] = {}
-        self._conflicts: list[Conflict] = []
+        self._kept = 0
         self._checks: list[tuple[Tally, Load, Check]] = []
         # What can be an owner: the rows of a table that could be stored.
         self._ids: dict[str, Ids] = {}
@@ -123,20 +133,19 @@ class _Import:
         catalog = (table for table in TABLES if is_there(table, self._tables))
         self._catalog = {table.source: table for table in catalog}
 
-    async def begin(self) -> None:
+    async def begin(self, storage: Storage) -> None:
         """Begin, or go on where an interrupted import of the same file ended."""
         origin = await self._in_reader(self._origin)
-        mode = f"{RULES_VERSION} {self._options.is_strict}"
-        fingerprint = f"{mode} {self._file.fingerprint}"
-        self._is_resumed = await self._storage.begin(origin, fingerprint)
-        self._progress = await self._storage.progress()
+        fingerprint = f"{RULES_VERSION} {self._is_strict} {self._file.fingerprint}"
+        self._is_resumed = await storage.begin(origin, fingerprint)
+        self._progress = await storage.progress()
         if self._is_resumed:
             self._listener.say(
                 "Going on where the interrupted import of this file ended"
             )
 
-    async def run(self) -> Report:
-        """Import and compare."""
+    async def run(self) -> None:
+        """Send everything."""
         for source in self._tables.values():
             self._tallies[source.name] = Tally(source.rows)
         await _together(self._import_tables("server"), self._import_others())
@@ -144,9 +153,6 @@ class _Import:
         for number, source in enumerate(self._tables.values()):
             if self._tallies[source.name].orphans:
                 await self._import_orphans(source, number)
-        if not self._options.is_dry_run:
-            await self._finish()
-        return self._report()
 
     async def _import_tables(self, *names: str) -> None:
         for name in names:
@@ -163,7 +169,7 @@ class _Import:
     async def _import_tools(self) -> None:
         """Tools and their embeddings, whose index is built at once at the end."""
         embeddings = self._tables.get("toolembedding")
-        if embeddings is not None and not self._options.is_dry_run:
+        if embeddings is not None:
             await self._storage.lift_nearest(embeddings.rows)
         await self._import_tables("tool", "toolembedding")
 
@@ -178,15 +184,14 @@ class _Import:
         source = self._tables[table.source]
         load = catalog_load(table, source)
         tally = self._tallies[source.name]
-        if not self._options.is_dry_run:
-            await self._storage.follow(table.target, source.last_key)
+        await self._storage.follow(table.target, source.last_key)
         owner = table.owner
         mapper = Mapper(
             load.fields,
             owner=owner.column if owner else "",
             owners=self._ids.get(owner.source, Ids()) if owner else None,
             doubles=await self._in_reader(self._doubles, table, source),
-            is_strict=self._options.is_strict,
+            is_strict=self._is_strict,
         )
         names = [field.source for field in load.fields]
         extend = None
@@ -224,10 +229,9 @@ class _Import:
         legacy = await self._in_reader(
             lambda: legacy_table(source, source=name, number=number, rows=read())
         )
-        if not self._options.is_dry_run:
-            await self._storage.make_legacy(legacy.plan, legacy.types)
+        await self._storage.make_legacy(legacy.plan, legacy.types)
         load = Load(plan=legacy.plan, fields=legacy.fields)
-        mapper = Mapper(load.fields, is_strict=self._options.is_strict)
+        mapper = Mapper(load.fields, is_strict=self._is_strict)
         await self._take(load, tally, source, prepared(mapper, load, read()))
 
     async def _in_reader(self, call: Callable[..., Answer], *arguments: Any) -> Answer:  # noqa: ANN401
@@ -270,9 +274,7 @@ class _Import:
             notes = await self._sent(load, ready, done_before)
             self._count(load, tally, ready, notes)
             self._listener.progress(source.name, tally.read, tally.source)
-        written = Progress(0, tally.accepted, tally.repaired)
-        if not self._options.is_dry_run:
-            written = (await self._storage.progress()).get(load.plan.source, Progress())
+        written = (await self._storage.progress()).get(load.plan.source, Progress())
         tally.written, tally.written_repaired = written.written, written.repaired
         tally.seconds = time.monotonic() - began_at
 
@@ -281,7 +283,7 @@ class _Import:
     ) -> list[Note]:
         """What was not written of a batch, stored now or by the interrupted run."""
         batch = ready.batch
-        if not batch.keys or self._options.is_dry_run:
+        if not batch.keys:
             return []
         if batch.keys[-1] <= done_before.last_id:
             return await self._storage.notes(load.plan, batch)
@@ -298,15 +300,13 @@ class _Import:
             self._listener.refused(source, refusal)
         for repair in [*stored.repaired, *batch.orphans]:
             self._listener.repaired(source, repair)
-        self._conflicts += [
-            Conflict(source, note.key, note.reason)
-            for note in notes
-            if note.state == "kept"
-        ]
+        for note in notes:
+            if note.state == "kept":
+                self._kept += 1
+                self._listener.kept(source, note)
         tally.read += batch.read
         tally.refused += len(refused)
         tally.accepted += len(stored.keys)
-        tally.repaired += len(stored.mended)
         tally.orphans += [orphan.key for orphan in batch.orphans]
         self._ids.setdefault(source, Ids()).add(stored.keys)
         if equal.keys:
@@ -316,22 +316,24 @@ class _Import:
             tally.source_sums.add(digest_names(load), sums)
             self._checks.append((tally, load, check))
 
-    async def _finish(self) -> None:
+    async def finish(self, storage: Storage) -> None:
         """Compare both sides, and leave the database ready to be searched."""
         await _together(
-            self._compare(), self._finish_search(), self._storage.build_nearest()
+            self._compare(storage),
+            self._finish_search(storage),
+            storage.build_nearest(),
         )
-        await self._storage.end()
+        await storage.end()
 
-    async def _finish_search(self) -> None:
+    async def _finish_search(self, storage: Storage) -> None:
         written = sum(tally.written for tally in self._tallies.values())
         if written:
-            await self._storage.finish_search(is_large=written > MANY_ROWS)
+            await storage.finish_search(is_large=written > MANY_ROWS)
 
-    async def _compare(self) -> None:
+    async def _compare(self, storage: Storage) -> None:
         for number, (tally, load, check) in enumerate(self._checks, 1):
             began_at = time.monotonic()
-            amount, found = await self._storage.digest(
+            amount, found = await storage.digest(
                 load.plan, check.first, check.last, check.ids
             )
             tally.target_sums.add(digest_names(load), found)
@@ -339,20 +341,21 @@ class _Import:
             tally.seconds += time.monotonic() - began_at
             self._listener.progress("", number, len(self._checks))
 
-    def _report(self) -> Report:
+    def report(self) -> Report:
+        """What came of it."""
         rows = sum(tally.source for tally in self._tallies.values())
         seconds = time.monotonic() - self._began_at
-        is_dry = self._options.is_dry_run
+        is_dry = not self._storage.is_writing
         return Report(
             is_dry_run=is_dry,
-            is_strict=self._options.is_strict,
+            is_strict=self._is_strict,
             is_resumed=self._is_resumed,
             tables={
                 name: tally.report(is_compared=not is_dry)
                 for name, tally in self._tallies.items()
             },
             skipped=self._file.skipped,
-            conflicts=self._conflicts,
+            kept=self._kept,
             seconds=round(seconds, 3),
             rows_per_s=round(rows / seconds, 1),
         )

@@ -182,14 +182,12 @@ class EarlierFile:
         names = {column.name.lower() for column in columns}
         keys = [(column, kind) for column, kind, place in listed if place]
         key = next(word for word in _ROWIDS if word not in names)
-        if len(keys) == 1 and keys[0][1] == "INTEGER" and not is_without_rowid:
-            key = keys[0][0]
-        statement = self._value(
-            "earlier_counting", name=name, key=key or columns[0].name
-        )
         if is_without_rowid:
             key = ""
-            statement = self._value("earlier_counting", name=name, key=columns[0].name)
+        elif len(keys) == 1 and keys[0][1] == "INTEGER":
+            key = keys[0][0]
+        counted = key or columns[0].name
+        statement = self._value("earlier_counting", name=name, key=counted)
         count, last = next(self._read(statement))
         last_key = last if key and isinstance(last, int) else count
         return SourceTable(name, columns, key, key == "id", count, last_key)

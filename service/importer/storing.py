@@ -72,6 +72,8 @@ class Note(msgspec.Struct, frozen=True):
 class Storage:
     """One import in the database."""
 
+    is_writing = True
+
     def __init__(self, store: Store, say: Callable[[str], None]) -> None:
         self._store = store
         self._say = say

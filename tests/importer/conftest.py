@@ -13,8 +13,9 @@ import pytest
 from ops.benchmarks.earlier import statements
 from service.importer.batches import Refusal, Repair
 from service.importer.reporting import Report
-from service.importer.running import Options, import_file
+from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
+from service.importer.storing import Note
 from service.store.base import Store
 
 AT = "2025-01-02 03:04:05.678901"
@@ -109,6 +110,7 @@ class Taken(msgspec.Struct):
     report: Report
     refused: list[tuple[str, Refusal]]
     repaired: list[tuple[str, Repair]]
+    kept: list[tuple[str, int]]
     said: list[str]
 
     def counts(self, table: str) -> tuple[int, int, int, int, int]:
@@ -127,6 +129,7 @@ class Hearing:
     def __init__(self) -> None:
         self.refused_rows: list[tuple[str, Refusal]] = []
         self.repaired_values: list[tuple[str, Repair]] = []
+        self.kept_rows: list[tuple[str, Note]] = []
         self.said: list[str] = []
 
     def say(self, message: str) -> None:
@@ -138,21 +141,28 @@ class Hearing:
     def repaired(self, table: str, repair: Repair) -> None:
         self.repaired_values.append((table, repair))
 
+    def kept(self, table: str, note: Note) -> None:
+        self.kept_rows.append((table, note))
+
     def progress(self, table: str, done: int, total: int) -> None:
         assert done <= total, table
 
 
-async def take(store: Store, path: Path, **options: bool) -> Taken:
-    """Import a file."""
+async def take(store: Store | None, path: Path, *, is_strict: bool = False) -> Taken:
+    """Import a file; without a store it is only tried."""
     hearing = Hearing()
     with EarlierFile(path) as file:
-        report = await import_file(store, file, Options(**options), hearing)
+        if store is None:
+            report = await try_file(file, hearing, is_strict=is_strict)
+        else:
+            report = await import_file(store, file, hearing, is_strict=is_strict)
     assert report.is_equal
     for name, row in report.tables.items():
         parts = row.copied + row.repaired + row.rejected + row.unchanged
         assert (name, parts) == (name, row.source)
+    kept = [(table, note.key) for table, note in hearing.kept_rows]
     refused, repaired = hearing.refused_rows, hearing.repaired_values
-    return Taken(report, refused, repaired, hearing.said)
+    return Taken(report, refused, repaired, kept, hearing.said)
 
 
 def unwritten(taken: Taken) -> bool:

@@ -148,7 +148,7 @@ async def test_the_second_import_touches_nothing(
     )
     taken = await take(store, earlier.path)
     assert unwritten(taken)
-    assert taken.report.conflicts == []
+    assert taken.kept == []
     assert await content(database) == before
     assert await database.fetchval("select value from serial") == serial
     assert versions == await database.fetch(
@@ -174,8 +174,8 @@ async def test_a_newer_file_brings_its_changes_and_an_older_takes_none_back(
 
     taken = await take(store, older)
     assert unwritten(taken)
-    kept = {(conflict.table, conflict.key) for conflict in taken.report.conflicts}
-    assert kept == {("server", 2), ("tool", 3)}
+    assert {*taken.kept} == {("server", 2), ("tool", 3)}
+    assert taken.report.kept == 2
     assert await content(database) == state
 
 
@@ -218,7 +218,7 @@ async def test_an_import_merges_into_a_catalog_by_url(
     earlier.add("tool", *({"id": id_, "server_id": id_} for id_ in (1, 11, 12)))
     taken = await take(store, earlier.path)
     assert taken.counts("server") == (3, 2, 0, 0, 1)
-    assert [(c.table, c.key) for c in taken.report.conflicts] == [("server", 11)]
+    assert taken.kept == [("server", 11)]
     rows = await database.fetch(
         "select s.name, array_agg(t.name) from server s left join tool t"
         " on t.server_id = s.id group by s.id order by s.name"
@@ -288,7 +288,7 @@ async def test_a_dry_run_writes_nothing_and_says_the_same(
     earlier.add("server", {"id": 9, "stars": 1.5}, {"id": 10, "stars": "many"})
     earlier.add("tool", {"id": 99, "server_id": 1234})
     before = await content(database)
-    tried = await take(store, earlier.path, is_dry_run=True)
+    tried = await take(None, earlier.path)
     assert await content(database) == before
     assert await database.fetchval("select count(*) from import_run") == 0
     taken = await take(store, earlier.path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.importer import values
+from service.importer import documents, values
 from service.importer.jsonb import jsonb_text
 from service.importer.values import Mended, Rule, Unfit
 from tests.importer.conftest import VECTOR
@@ -41,13 +41,13 @@ URL = values.text(filled=True, most_bytes=20)
             "819E206B-DE18-4C3B-ACA9-83283BD41E48",
             "819e206b-de18-4c3b-aca9-83283bd41e48",
         ),
-        (values.JSON, '{"a":1, "a":2}', '{"a":1, "a":2}'),
-        (values.JSON, "null", None),
-        (values.JSON, None, None),
-        (values.LIST, None, "[]"),
-        (values.LIST, "null", "[]"),
-        (values.LIST, '["\\u00e9","b"]', '["é", "b"]'),
-        (values.LIST, '[{"bb": 1.50, "a": [null]}]', '[{"a": [null], "bb": 1.5}]'),
+        (documents.JSON, '{"a":1, "a":2}', '{"a":1, "a":2}'),
+        (documents.JSON, "null", None),
+        (documents.JSON, None, None),
+        (documents.LIST, None, "[]"),
+        (documents.LIST, "null", "[]"),
+        (documents.LIST, '["\\u00e9","b"]', '["é", "b"]'),
+        (documents.LIST, '[{"bb": 1.50, "a": [null]}]', '[{"a": [null], "bb": 1.5}]'),
     ],
 )
 def test_a_value_is_mapped(rule: Rule, raw: Any, value: Any) -> None:
@@ -79,14 +79,14 @@ def test_a_value_is_mapped(rule: Rule, raw: Any, value: Any) -> None:
         (SINCE, None, values.EPOCH),
         (HOST, "BITBUCKET", "unknown"),
         (HOST, None, "unknown"),
-        (values.JSON, "[NaN, -Infinity, 1e999]", "[null, null, null]"),
-        (values.JSON, '{"a\\u0000": "\\ud800"}', '{"a": "\ufffd"}'),
-        (values.JSON, "", None),
-        (values.LIST, '"one"', '["one"]'),
-        (values.LIST, '{"a": 1}', '[{"a": 1}]'),
-        (values.LIST, "[NaN]", "[null]"),
-        (values.LIST, '["a\\u0000b"]', '["ab"]'),
-        (values.LIST, "", "[]"),
+        (documents.JSON, "[NaN, -Infinity, 1e999]", "[null, null, null]"),
+        (documents.JSON, '{"a\\u0000": "\\ud800"}', '{"a": "\ufffd"}'),
+        (documents.JSON, "", None),
+        (documents.LIST, '"one"', '["one"]'),
+        (documents.LIST, '{"a": 1}', '[{"a": 1}]'),
+        (documents.LIST, "[NaN]", "[null]"),
+        (documents.LIST, '["a\\u0000b"]', '["ab"]'),
+        (documents.LIST, "", "[]"),
     ],
 )
 def test_a_value_that_can_be_kept_is_repaired(rule: Rule, raw: Any, value: Any) -> None:
@@ -112,15 +112,15 @@ def test_a_value_that_can_be_kept_is_repaired(rule: Rule, raw: Any, value: Any) 
         (KEY, 0, "not between"),
         (values.UUID, "no uuid", "no UUID"),
         (values.UUID, None, "no UUID"),
-        (values.JSON, "[1, 2", "no valid JSON"),
-        (values.JSON, "[" * 100_000, "nested too deeply"),
-        (values.LIST, "[1, 2", "no valid JSON"),
-        (values.EMBEDDING, None, "no JSON list of numbers"),
-        (values.EMBEDDING, "null", "no JSON list of numbers"),
-        (values.EMBEDDING, "[]", "0 dimensions"),
-        (values.EMBEDDING, '["a"]', "no JSON list of numbers"),
-        (values.EMBEDDING, VECTOR.replace("0.5", "NaN"), "not finite"),
-        (values.EMBEDDING, VECTOR.replace("0.5", "1e39"), "not finite"),
+        (documents.JSON, "[1, 2", "no valid JSON"),
+        (documents.JSON, "[" * 100_000, "nested too deeply"),
+        (documents.LIST, "[1, 2", "no valid JSON"),
+        (documents.EMBEDDING, None, "no JSON list of numbers"),
+        (documents.EMBEDDING, "null", "no JSON list of numbers"),
+        (documents.EMBEDDING, "[]", "0 dimensions"),
+        (documents.EMBEDDING, '["a"]', "no JSON list of numbers"),
+        (documents.EMBEDDING, VECTOR.replace("0.5", "NaN"), "not finite"),
+        (documents.EMBEDDING, VECTOR.replace("0.5", "1e39"), "not finite"),
     ],
 )
 def test_a_value_that_cannot_be_kept_is_refused(
@@ -152,9 +152,9 @@ async def test_an_embedding_has_the_digest_that_the_database_finds(
     database: Any,
 ) -> None:
     raw = f"[{', '.join(repr(1 / (n + 3)) for n in range(1536))}]"
-    sent = values.EMBEDDING.one(raw)
-    assert values.EMBEDDING.shown
-    assert values.EMBEDDING.shown(sent) == await database.fetchval(
+    sent = documents.EMBEDDING.one(raw)
+    assert documents.EMBEDDING.shown
+    assert documents.EMBEDDING.shown(sent) == await database.fetchval(
         "select md5(array_send($1::text::double precision[]::real[]))", sent
     )
     assert struct.calcsize("f") == 4
