@@ -533,6 +533,7 @@ declare
   owner_key constant text := plan -> 'owner' ->> 'column';
   back text := 'x.%I';
   wanted text;
+  places text;
 begin
   if exists (
     select
@@ -567,13 +568,16 @@ begin
    cross join lateral (select format_type(a.atttypid, a.atttypmod) as type) kind
    where not plan -> 'once' ? name;
 
-  execute format(
-    'select count(*), array[%1$s]
-       from (
-         select t.*, t.%2$s as source_id
-           from %3$s t
-          where t.%2$s between $3 and $4
-            and t.%2$s <@ $5
+  places := 'select t.*, t.%2$s as source_id
+               from %3$s t
+              where t.%2$s between $3 and $4
+                and t.%2$s <@ $5';
+  if exists (
+    select
+      from import_moved m
+     where (m.origin, m.source_table) = (whose, plan ->> 'source')
+  ) then
+    places := places || '
             and not exists (
                   select from import_moved m
                    where (m.origin, m.source_table, m.source_id) = ($1, $2, t.%2$s)
@@ -585,8 +589,10 @@ begin
           where m.origin = $1
             and m.source_table = $2
             and m.source_id between $3 and $4
-            and m.source_id <@ $5
-       ) x',
+            and m.source_id <@ $5';
+  end if;
+  execute format(
+    'select count(*), array[%1$s] from (' || places || ') x where $1 || $2 is not null',
     wanted, key, target
   ) into amount, digests using whose, plan ->> 'source', first_id, last_id, ids;
 end

@@ -1,6 +1,7 @@
 """`ops/bench --import`: a file of the earlier MCPS taken over by us and by pgloader."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,13 @@ def compare(servers: int, folder: Path, say: Say) -> tuple[list[Outcome], str]:
         )
     say("pgloader")
     with bench_database() as database:
-        found.append(_pgloader(file, rows, database.url, folder))
+        try:
+            found.append(_pgloader(file, rows, database.url, folder))
+        except RuntimeError as error:
+            reason = next(
+                iter(re.findall(r"[Hh]eap exhausted", str(error))), "see its log"
+            )
+            return found, f"pgloader did not finish: {reason}. Take a smaller file"
     return found, ""
 
 
