@@ -34,3 +34,5 @@ begin
   return null;
 end
 $$;
+
+alter trigger tool_tally_inserted on tool rename to tool_count_inserted;
