@@ -114,9 +114,9 @@ class EarlierFile:
         """The rows of a table in batches, the key before the columns."""
         values = {"name": table.name, "columns": _json(columns)}
         if table.key:
-            statement = self._value("earlier_reading", key=table.key, **values)
+            statement = self._value("file_reading", key=table.key, **values)
         else:
-            statement = self._value("earlier_numbering", **values)
+            statement = self._value("file_numbering", **values)
         yield from self._batches(table, statement)
 
     def chosen(
@@ -124,7 +124,7 @@ class EarlierFile:
     ) -> Iterator[list[Row]]:
         """The rows with these keys in batches, the key before the columns."""
         statement = self._value(
-            "earlier_choosing", name=table.name, key=table.key, columns=_json(columns)
+            "file_choosing", name=table.name, key=table.key, columns=_json(columns)
         )
         for start in range(0, len(keys), CHOSEN_ROWS):
             some = _json(list(keys[start : start + CHOSEN_ROWS]))
@@ -134,7 +134,7 @@ class EarlierFile:
         """Rows that have the same value as a newer one, and which that is."""
         newest = "updated_at" if "updated_at" in table.names else table.key
         statement = self._value(
-            "earlier_doubling",
+            "file_doubling",
             name=table.name,
             key=table.key,
             column=column,
@@ -144,21 +144,21 @@ class EarlierFile:
 
     def releases(self) -> Iterator[tuple[Raw, Raw]]:
         """Servers by id with the version of their newest release."""
-        for server_id, version, _ in self._read(_queries()["earlier_releases"]):
+        for server_id, version, _ in self._read(_queries()["file_releases"]):
             yield server_id, version
 
     def owners(self) -> Iterator[tuple[Raw]]:
         """The servers that have tools, by id."""
-        yield from self._read(_queries()["earlier_owners"])
+        yield from self._read(_queries()["file_owners"])
 
     def _begin(self) -> None:
         """Hold on to one state of the file, and know which."""
         queries = _queries()
-        self._file.execute(queries["earlier_settings"])
+        self._file.execute(queries["file_settings"])
         for _ in range(_TRIES):
             before = _state(self._path)
-            self._file.execute(queries["earlier_begin"])
-            self._file.execute(queries["earlier_tables"]).fetchone()
+            self._file.execute(queries["file_begin"])
+            self._file.execute(queries["file_tables"]).fetchone()
             if _state(self._path) == before:
                 self.fingerprint = before
                 return
@@ -167,7 +167,7 @@ class EarlierFile:
         raise RefusedFile(message)
 
     def _tables(self) -> Iterator[SourceTable]:
-        found = self._file.execute(_queries()["earlier_tables"]).fetchall()
+        found = self._file.execute(_queries()["file_tables"]).fetchall()
         for name, is_virtual, is_without_rowid in found:
             if is_virtual:
                 self.skipped.append(name)
@@ -176,7 +176,7 @@ class EarlierFile:
 
     def _table(self, name: str, *, is_without_rowid: bool) -> SourceTable:
         listed = self._file.execute(
-            _queries()["earlier_columns"], {"name": name}
+            _queries()["file_columns"], {"name": name}
         ).fetchall()
         columns = tuple(Column(column, kind) for column, kind, _ in listed)
         names = {column.name.lower() for column in columns}
@@ -187,7 +187,7 @@ class EarlierFile:
         elif len(keys) == 1 and keys[0][1] == "INTEGER":
             key = keys[0][0]
         counted = key or columns[0].name
-        statement = self._value("earlier_counting", name=name, key=counted)
+        statement = self._value("file_counting", name=name, key=counted)
         count, last = next(self._read(statement))
         last_key = last if key and isinstance(last, int) else count
         return SourceTable(name, columns, key, key == "id", count, last_key)
@@ -300,5 +300,5 @@ def _json(value: object) -> str:
 
 @cache
 def _queries() -> dict[str, str]:
-    file = resource("queries") / "sqlite" / "earlier.sql"
+    file = resource("queries") / "earlier" / "file.sql"
     return {query.name: query.sql for query in read_queries(file, "sqlite")}

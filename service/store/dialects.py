@@ -38,7 +38,6 @@ NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",
-    "earlier": "a file of the earlier MCPS is an SQLite file",
 }
 
 Signatures = Mapping[str, frozenset[str]]

@@ -114,6 +114,13 @@ def test_every_query_of_sqlite_is_in_shape() -> None:
     assert [b for block in theirs for b in misshapen(block)] == []
 
 
+def test_every_query_for_files_of_the_earlier_mcps_is_in_shape() -> None:
+    found = all_blocks("earlier")
+    assert found
+    assert [b for block in found for b in misshapen(block)] == []
+    assert misnamed(found) == []
+
+
 def test_every_query_that_sqlite_lacks_is_there_and_has_a_reason() -> None:
     ours = {block.name for block in all_blocks()}
     assert set(NOT_IN_SQLITE) <= ours

@@ -1,15 +1,15 @@
 -- Reading a file of the earlier MCPS, whose tables and columns differ from file to file: the
 -- statements that name them are written here by SQLite itself, which knows how to quote.
 
--- name: earlier_begin()^
+-- name: file_begin()^
 -- Begins a transaction that reads one state of the file.
 begin;
 
--- name: earlier_settings()^
+-- name: file_settings()^
 -- Keeps the connection from writing.
 pragma query_only = on;
 
--- name: earlier_tables()
+-- name: file_tables()
 -- The tables of the file, without those that SQLite keeps for itself.
 select name,
        sql like 'create virtual table%' as is_virtual,
@@ -19,7 +19,7 @@ select name,
    and name not like 'sqlite\_%' escape '\'
  order by name;
 
--- name: earlier_columns(name)
+-- name: file_columns(name)
 -- The columns of a table with their declared types, as they stand.
 select name,
        upper(type) as type,
@@ -27,11 +27,11 @@ select name,
   from pragma_table_info(:name)
  order by cid;
 
--- name: earlier_counting(name, key)$
+-- name: file_counting(name, key)$
 -- The statement that counts the rows of a table and gives its greatest key.
 select printf('select count(*), max("%w") from "%w"', :key, :name) as statement;
 
--- name: earlier_reading(name, key, columns)$
+-- name: file_reading(name, key, columns)$
 -- The statement that reads the columns of a table in the order of its key.
 select printf(
          'select "%w", %s from "%w" order by 1',
@@ -40,7 +40,7 @@ select printf(
          :name
        ) as statement;
 
--- name: earlier_numbering(name, columns)$
+-- name: file_numbering(name, columns)$
 -- The statement that reads a table without rowids and numbers its rows.
 select printf(
          'select row_number() over (), %s from "%w"',
@@ -48,7 +48,7 @@ select printf(
          :name
        ) as statement;
 
--- name: earlier_choosing(name, key, columns)$
+-- name: file_choosing(name, key, columns)$
 -- The statement that reads the rows whose keys are in a JSON array.
 select printf(
          'select "%w", %s from "%w" where "%w" in (select value from json_each(?)) order by 1',
@@ -58,7 +58,7 @@ select printf(
          :key
        ) as statement;
 
--- name: earlier_doubling(name, key, column, newest)$
+-- name: file_doubling(name, key, column, newest)$
 -- The statement that finds rows with the same value as another, and that other: the newest.
 select printf(
          'select id, first from (
@@ -71,7 +71,7 @@ select printf(
          :key, :key, :name, :column, :column, :newest, :key
        ) as statement;
 
--- name: earlier_releases()
+-- name: file_releases()
 -- The version of the newest release of each server.
 select server_id,
        version,
@@ -80,7 +80,7 @@ select server_id,
  group by server_id
  order by server_id;
 
--- name: earlier_owners()
+-- name: file_owners()
 -- The servers that have tools.
 select distinct server_id
   from tool
