@@ -25,7 +25,7 @@ from service.importer.loads import (
     prepared,
     with_names,
 )
-from service.importer.plans import TABLES, Table
+from service.importer.plans import MOST_ID, TABLES, Table
 from service.importer.reporting import Check, Report, Tally
 from service.importer.source import EarlierFile, SourceTable
 from service.importer.storing import Load, Note, Progress, Storage
@@ -184,7 +184,7 @@ class _Import:
         source = self._tables[table.source]
         load = catalog_load(table, source)
         tally = self._tallies[source.name]
-        await self._storage.follow(table.target, source.last_key)
+        await self._storage.follow(table.target, min(source.last_key, MOST_ID))
         owner = table.owner
         mapper = Mapper(
             load.fields,

@@ -49,6 +49,16 @@ async def test_new_ids_follow_those_of_the_file(
     assert added == 4001
 
 
+async def test_an_absurd_id_is_refused_and_no_new_id_follows_it(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    earlier.add("server", {"id": 7}, {"id": 2**62})
+    taken = await take(store, earlier.path)
+    assert taken.keys == [("server", 2**62)]
+    added = "insert into server (name, primary_url) values ('n', 'https://n.example')"
+    assert await database.fetchval(f"{added} returning id") <= 2**53 + 1
+
+
 async def test_servers_show_up_everywhere(
     store: Store, client: httpx.AsyncClient, earlier: Earlier
 ) -> None:
