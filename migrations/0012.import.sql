@@ -602,4 +602,4 @@ begin
 end
 $$;
 
-call migration_put('0011.import');
+call migration_put('0012.import');

@@ -2,7 +2,7 @@
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  '3e964082ecf925517c5f669c5deb18a6b4f453872fe9d4381526a6386f959a5f',
-  '0011.import',
+  '874997c4af62923e58a375e68998e0367fb9d8f95a5b53dd864005646f565b13',
+  '0012.import',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );
