@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, get_args
@@ -116,12 +116,17 @@ def export_sqlite(file: Path, force: bool) -> None:
             )
 
         copied = with_store(work, settings=settings)
+    print_copies(copied)
+    say(f"Serve it with DATABASE_URL={sqlite_url(file)}")
+
+
+def print_copies(copied: Iterable[TableCopy]) -> None:
+    """How many rows of each table were copied."""
     table = Table("table", "rows")
     table.columns[1].justify = "right"
     for each in copied:
         table.add_row(each.table, f"{each.rows:,}")
     Console().print(table)
-    say(f"Serve it with DATABASE_URL={sqlite_url(file)}")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -10,23 +9,27 @@ from typing import IO, Self
 
 import click
 import msgspec
-from rich import progress
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.cli.export import print_copies
+from service.cli.progress import RowProgress
 from service.cli.run import is_terminal, run_async, say, with_store
+from service.copying import TableCopy
 from service.errors import Interrupted, McpsError, RefusedFile
+from service.file_copy import copy_from_file
 from service.importer.batches import Refusal, Repair
 from service.importer.reporting import Report
 from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
+from service.settings import read_settings
 from service.store.base import Store
+from service.store.sqlite_file import is_catalog
 
 SOME_REJECTED = 3
-LINE_EVERY_S = 3.0
 COMPARING = "comparing"
 REJECTS = "rejects.jsonl"
 
@@ -57,7 +60,16 @@ def import_sqlite(
     The file is only read. Importing it again changes nothing, an older file takes no
     newer data back, and a stopped import goes on when the same command is run again.
     Exit code 0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
+
+    A file of this MCPS, as `mcps export-sqlite` writes it, is copied as it is into a
+    catalog that is still empty.
     """
+    if is_catalog(file):
+        if strict or dry_run or report:
+            message = f"{file} is copied as it is: only its name can be given"
+            raise click.UsageError(message)
+        _copy_back(file)
+        return
     with Listener(rejects, report) as listener, EarlierFile(file) as opened:
         if dry_run:
             done = run_async(try_file(opened, listener, is_strict=strict))
@@ -92,6 +104,22 @@ def _imported(file: EarlierFile, listener: "Listener", *, is_strict: bool) -> Re
         raise Interrupted(message) from error
 
 
+def _copy_back(file: Path) -> None:
+    """Copy a catalog of ours. Raises Conflict when there is one already."""
+    settings = read_settings()
+    with RowProgress(say=say, is_terminal=is_terminal()) as bars:
+
+        async def work(store: Store) -> list[TableCopy]:
+            return await copy_from_file(store, settings, file, listener=bars.show)
+
+        try:
+            copied = with_store(work, settings=settings)
+        except KeyboardInterrupt:
+            message = "stopped; nothing was copied. Run the same command again"
+            raise Interrupted(message) from None
+    print_copies(copied)
+
+
 class Listener:
     """Shows how far an import is, and writes what it rejects and repairs to files."""
 
@@ -102,22 +130,11 @@ class Listener:
         self._files = ExitStack()
         self._repairs = self._files.enter_context(closing(Spool()))
         self._conflicts = self._files.enter_context(closing(Spool()))
-        self._said_at = time.monotonic()
-        self._tasks: dict[str, tuple[progress.TaskID, float]] = {}
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[rate]}", markup=False),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not is_terminal(),
-        )
+        self._bars = RowProgress(say=say, is_terminal=is_terminal())
 
     def __enter__(self) -> Self:
         """Show the bars."""
-        self._bar.start()
+        self._files.enter_context(self._bars)
         return self
 
     def __exit__(
@@ -127,7 +144,6 @@ class Listener:
         _trace: TracebackType | None,
     ) -> None:
         """Take the bars away and close the files."""
-        self._bar.stop()
         self._files.close()
 
     def say(self, message: str) -> None:
@@ -169,16 +185,7 @@ class Listener:
 
     def progress(self, table: str, done: int, total: int) -> None:
         """Show how many rows of a table are done."""
-        name, now = table or COMPARING, time.monotonic()
-        if name not in self._tasks:
-            task = self._bar.add_task(name, total=total, rate="")
-            self._tasks[name] = (task, now)
-        task, began_at = self._tasks[name]
-        rate = f"{done / max(now - began_at, 0.1):,.0f}/s"
-        self._bar.update(task, completed=done, total=total, rate=rate)
-        if self._bar.disable and now - self._said_at >= LINE_EVERY_S:
-            self._said_at = now
-            say(f"{name}: {done:,} of {total:,}, {rate}")
+        self._bars.show(table or COMPARING, done, total)
 
     def finish(self, file: Path, report: Report) -> None:
         """Write the report; the rejects of an earlier run go when there are none."""

@@ -195,10 +195,7 @@ class EarlierFile:
     def _require_earlier(self) -> None:
         names = {table.name: table for table in self.tables}
         if _OURS in names:
-            message = (
-                f"{self._path} is a catalog of this MCPS: serve it with DATABASE_PATH, "
-                "or move it with `mcps export` and `mcps load`"
-            )
+            message = f"{self._path} is a catalog of this MCPS, not of an earlier one"
             raise RefusedFile(message)
         server = names.get("server")
         if server is None or not {*NEEDED_OF_SERVERS} <= {*server.names}:

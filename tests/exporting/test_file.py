@@ -39,6 +39,7 @@ DERIVED = {
     *("serial", "change_set", "change", "migration_checksum", "yoyo_lock"),
     *("server_search", "server_path", "tool_search", "search_word", "server_label"),
     *("load_server", "load_version", "search_stop_word", "server_count"),
+    *("import_run", "import_progress", "import_note", "import_moved"),
 }
 
 
@@ -97,11 +98,16 @@ async def test_a_copy_and_the_copy_of_it_have_equal_sums(
     async with opened(sqlite_url(file)) as copy:
         assert await sums(copy) == ours
     before = file.read_bytes()
-    async with opened(other_url) as back:
-        assert await copy_from_file(back, plain, file, listener=silent) == ours
-        assert await sums(back) == ours
+    back = {"DATABASE_URL": other_url}
+    done = run_mcps("import-sqlite", "copy.db", env=back)
+    assert done.returncode == 0, done.stderr
+    async with opened(other_url) as again:
+        assert await sums(again) == ours
         with pytest.raises(Conflict, match="empty"):
-            await copy_from_file(back, plain, file, listener=silent)
+            await copy_from_file(again, plain, file, listener=silent)
+    done = run_mcps("import-sqlite", "copy.db", "--dry-run", env=back)
+    assert done.returncode == 2
+    assert "copied as it is" in done.stderr
     assert file.read_bytes() == before
 
 

@@ -339,7 +339,7 @@ def test_progress_is_said_in_lines_where_nobody_watches(
     database_url: str, large: Path, tmp_path: Path
 ) -> None:
     code = (
-        "from service.cli import importer; importer.LINE_EVERY_S = 0.0;"
+        "from service.cli import progress; progress.LINE_EVERY_S = 0.0;"
         "from service.cli import main; main()"
     )
     done = subprocess.run(
