@@ -135,7 +135,7 @@ returning s.id,
           s.primary_url,
           utc_text(s.last_indexed_at) as last_indexed_at;
 
--- name: admin_servers_put(fields, min_stars, max_stars, ids, updates, dry_run)<!
+-- name: admin_servers_put(fields, min_stars, max_stars, ids, updates, claims, dry_run)<!
 -- Changes the servers that have these fields; counts those and the ones that differ.
 with fitting as materialized (
   select s.id, d.fields as before, d.fields || :updates::text::jsonb as after
@@ -165,7 +165,7 @@ with fitting as materialized (
          verified_source = target.verified_source, license = target.license,
          author_name = target.author_name, homepage = target.homepage,
          categories = target.categories, keywords = target.keywords,
-         updated_at = now()
+         field_sources = s.field_sources || :claims::text::jsonb, updated_at = now()
     from fitting f
    cross join lateral jsonb_populate_record(null::server, f.after) target
    where s.id = f.id and f.after <> f.before and not :dry_run::boolean

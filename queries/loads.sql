@@ -48,7 +48,7 @@ with wanted as (
 insert into server (
   registry_name, primary_url, latest_version, last_indexed_at,
   name, title, host_type, description, homepage, author_name, license,
-  readme_content, keywords, categories, stars, forks, open_issues
+  readme_content, keywords, categories, stars, forks, open_issues, field_sources
 )
 select wanted.registry_name,
        case
@@ -61,18 +61,20 @@ select wanted.registry_name,
        now(),
        p.name, p.title, p.host_type, p.description, p.homepage, p.author_name, p.license,
        p.readme_content, p.keywords, p.categories,
-       coalesce(p.stars, 0), coalesce(p.forks, 0), coalesce(p.open_issues, 0)
+       coalesce(p.stars, 0), coalesce(p.forks, 0), coalesce(p.open_issues, 0),
+       p.field_sources
   from wanted
  cross join lateral jsonb_populate_record(null::server, wanted.profile::jsonb) p
  order by wanted.registry_name
     on conflict do nothing
 returning id, registry_name;
 
--- name: load_insert_versions()<!
+-- name: load_insert_versions(origin)<!
 -- Puts in versions that are not there yet, with the mark where a server has no others.
 insert into server_version (
   server_id, is_latest, registry_name, version, document, status, status_message,
-  published_at, source_updated_at, status_changed_at, precedence, content_hash, problems
+  published_at, source_updated_at, status_changed_at, precedence, content_hash, problems,
+  origin
 )
 select s.id,
        l.version = latest.latest_version
@@ -87,7 +89,8 @@ select s.id,
        l.status_changed_at::timestamptz,
        l.precedence,
        l.content_hash,
-       l.problems::json
+       l.problems::json,
+       :origin::text
   from load_version l
   join load_server latest
     on latest.registry_name = l.registry_name
@@ -102,8 +105,10 @@ select s.id,
     on conflict do nothing
 returning server_id, registry_name, version;
 
--- name: load_replace_versions()<!
--- Replaces stored versions by newer ones, and by later ones of the same load.
+-- name: load_replace_versions(origin)<!
+-- Replaces stored versions by newer ones and by later ones of the same load. A registry
+-- also rewrites what came from it, or from a file, without moving the time; never what
+-- came by the API.
 update server_version v
    set document = l.document::json,
        status = l.status,
@@ -114,15 +119,23 @@ update server_version v
        status_changed_at = l.status_changed_at::timestamptz,
        precedence = l.precedence,
        content_hash = l.content_hash,
-       problems = l.problems::json
+       problems = l.problems::json,
+       origin = :origin::text
   from load_version l
  where v.registry_name = l.registry_name
    and v.version = l.version
+   and (v.origin <> 'api' or :origin::text = 'load')
    and (
          l.source_updated_at::timestamptz > v.source_updated_at
          or (
-           l.is_again
-           and (l.content_hash, l.status) is distinct from (v.content_hash, v.status)
+           (
+             l.is_again
+             or (v.origin = :origin::text and :origin::text <> 'load')
+             or (v.origin = 'load' and :origin::text <> 'load'
+                 and l.source_updated_at::timestamptz = v.source_updated_at)
+           )
+           and (l.content_hash, l.status, l.status_message)
+                 is distinct from (v.content_hash, v.status, v.status_message)
          )
        )
 returning v.server_id, v.registry_name, v.version;
@@ -190,7 +203,11 @@ update server_version v
 select s.id,
        s.registry_name,
        v.version,
-       v.document::text as document
+       v.document::text as document,
+       s.field_sources::text as field_sources,
+       (select coalesce(jsonb_object_agg(f.key, to_jsonb(s) -> f.key), '{}')
+          from jsonb_each_text(s.field_sources) f
+         where f.value <> 'registry')::text as others
   from jsonb_array_elements_text(:server_ids::text::jsonb) touched
   join server s
     on s.id = touched.value::bigint
@@ -220,6 +237,7 @@ update server s
        stars = coalesce(p.stars, s.stars),
        forks = coalesce(p.forks, s.forks),
        open_issues = coalesce(p.open_issues, s.open_issues),
+       field_sources = p.field_sources,
        last_indexed_at = now(),
        updated_at = now()
   from jsonb_populate_recordset(null::server, :profiles::text::jsonb) p

@@ -355,6 +355,13 @@ update server s
  where s.id = :id::bigint
    and s is distinct from jsonb_populate_record(s, :changes::text::jsonb);
 
+-- name: server_claim(id, claims)!
+-- Notes who said fields of a server, as {"title": "api"}.
+update server
+   set field_sources = field_sources || :claims::text::jsonb
+ where id = :id::bigint
+   and not field_sources @> :claims::text::jsonb;
+
 -- name: server_twin(id, uuid, primary_url, registry_name)$
 -- The other server that has this URL or this registry name.
 select id

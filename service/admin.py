@@ -20,6 +20,7 @@ from service.models_admin import (
     ServerFilters,
     StaleServer,
 )
+from service.precedence import claims
 from service.store.base import Row, Store
 
 WORK_S = 60.0
@@ -85,6 +86,7 @@ async def update_servers(store: Store, wanted: BulkUpdate) -> BulkUpdated:
             max_stars=_MOST if most is UNSET else most,
             ids=None if filters.ids is UNSET else _json(filters.ids),
             updates=_json(wanted.updates),
+            claims=claims(msgspec.to_builtins(wanted.updates)),
             dry_run=wanted.dry_run,
         )
     return BulkUpdated(row["matched"], row["updated"], dry_run=wanted.dry_run)

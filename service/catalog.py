@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from service.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from service.models import ServerBody, ServerPatch
+from service.precedence import claims
 from service.store.base import Queries, Row, Store
 
 SERVERS = "/servers"
@@ -83,6 +84,7 @@ async def add_server(store: Store, body: ServerBody) -> tuple[Reference, str]:
         added = Reference(await work.value("server_add", server=text))
         if added.id is None:
             raise await _taken(work, added, body)
+        await work.run("server_claim", id=added.id, claims=_claims(body))
         return added, await get_server(work, added)
 
 
@@ -104,6 +106,7 @@ async def put_server(
             held = await _hold(work, server, expected)
             _keep_published_name(held, changes)
             await work.run("server_change", id=held["id"], changes=text)
+            await work.run("server_claim", id=held["id"], claims=_claims(changes))
             return await get_server(work, server)
     except Conflict:
         raise await _taken(store, server, changes) from None
@@ -131,6 +134,18 @@ async def _hold(work: Queries, server: Reference, expected: Collection[str]) -> 
     if etag(await get_server(work, server)) not in expected:
         raise PreconditionFailed
     return held
+
+
+def _claims(body: ServerBody | ServerPatch) -> str:
+    """What the client says of the server from now on, against every source.
+
+    All fields of a change; of a whole server those that are not as by default.
+    """
+    said = msgspec.to_builtins(body)
+    if isinstance(body, ServerBody):
+        usual = msgspec.to_builtins(ServerBody(name="-", primary_url="-"))
+        said = {name: value for name, value in said.items() if value != usual[name]}
+    return claims(said)
 
 
 def _missing() -> NotFound:

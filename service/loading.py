@@ -20,14 +20,16 @@ list counts as indexed; the time is moved once a day at most.
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import msgspec
 import stamina
 
 from service.entries import Entry, Rejected
 from service.errors import Conflict, InvalidInput
-from service.staging import Stored, put_entries
-from service.store.base import Store
+from service.staging import LOADED, Stored, put_entries
+from service.store.base import Store, Transaction
 from service.store.resilience import is_transient
 
 # Other writers of these rows wait for a batch to end: it stays well below a second.
@@ -39,6 +41,15 @@ LONGEST_WAIT_S = 3.0
 MANY_VERSIONS = 500
 
 Entries = Iterable[Entry | Rejected] | AsyncIterable[Entry | Rejected]
+
+
+class Transactions(Protocol):
+    """What a load needs of a store."""
+
+    def transaction(
+        self, *, timeout_s: float | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """One transaction."""
 
 
 class LoadReport(msgspec.Struct):
@@ -73,20 +84,28 @@ async def load_entries(
     `on_progress` gets the report so far after each batch. A database that is away is
     waited for, but not for ever.
     """
-    load = _Load(store, on_reject)
-    async for batch in _batches(load.sorted_out(entries)):
-        await load.put(batch)
-        on_progress(load.report())
+    load = Load(store, on_reject)
+    await load.put(entries, on_progress)
     await load.finish()
     return load.report()
 
 
-class _Load:
-    """The state of one load."""
+class Load:
+    """The state of one load, whose entries may come in several parts.
 
-    def __init__(self, store: Store, on_reject: Callable[[Rejected], None]) -> None:
+    `origin` is noted with each version; see put_entries.
+    """
+
+    def __init__(
+        self,
+        store: Transactions,
+        on_reject: Callable[[Rejected], None] = _ignore,
+        *,
+        origin: str = LOADED,
+    ) -> None:
         self._store = store
         self._on_reject = on_reject
+        self._origin = origin
         self._began_at = time.monotonic()
         self._counts = LoadReport()
         self._seen: set[str] = set()
@@ -106,31 +125,13 @@ class _Load:
             seconds=round(time.monotonic() - self._began_at, 3),
         )
 
-    async def sorted_out(self, entries: Entries) -> AsyncIterator[Entry]:
-        """The entries that can be stored."""
-        async for entry in _each(entries):
-            self._counts.entries += 1
-            if isinstance(entry, Entry):
-                yield entry
-            else:
-                self._reject(entry)
-
-    async def put(self, batch: list[Entry]) -> None:
-        """Store a batch; halves it until what the database refuses is alone."""
-        kept = self._newest(batch)
-        try:
-            stored = await self._stored(kept)
-        except (InvalidInput, Conflict) as error:
-            if len(batch) == 1:
-                reason = f"the database refuses it: {error.message}"
-                self._reject(Rejected(batch[0].number, reason, batch[0].text.encode()))
-                return
-            middle = len(batch) // 2
-            await self.put(batch[:middle])
-            await self.put(batch[middle:])
-        else:
-            self._counts.repeated += len(batch) - len(kept)
-            self._count(kept, stored)
+    async def put(
+        self, entries: Entries, on_progress: Callable[[LoadReport], None] = _ignore
+    ) -> None:
+        """Store entries, batch by batch."""
+        async for batch in _batches(self._sorted_out(entries)):
+            await self._put_batch(batch)
+            on_progress(self.report())
 
     async def finish(self) -> None:
         """Bring up to date what depends on the whole catalog."""
@@ -141,6 +142,32 @@ class _Load:
             await work.run("load_count_words")
             if self._counts.versions_new > MANY_VERSIONS:
                 await work.run("load_analyze")
+
+    async def _sorted_out(self, entries: Entries) -> AsyncIterator[Entry]:
+        """The entries that can be stored."""
+        async for entry in _each(entries):
+            self._counts.entries += 1
+            if isinstance(entry, Entry):
+                yield entry
+            else:
+                self._reject(entry)
+
+    async def _put_batch(self, batch: list[Entry]) -> None:
+        """Store a batch; halves it until what the database refuses is alone."""
+        kept = self._newest(batch)
+        try:
+            stored = await self._stored(kept)
+        except (InvalidInput, Conflict) as error:
+            if len(batch) == 1:
+                reason = f"the database refuses it: {error.message}"
+                self._reject(Rejected(batch[0].number, reason, batch[0].text.encode()))
+                return
+            middle = len(batch) // 2
+            await self._put_batch(batch[:middle])
+            await self._put_batch(batch[middle:])
+        else:
+            self._counts.repeated += len(batch) - len(kept)
+            self._count(kept, stored)
 
     async def _stored(self, entries: list[Entry]) -> Stored:
         stored = Stored(set(), set(), set(), set())
@@ -153,7 +180,7 @@ class _Load:
 
     async def _stored_once(self, entries: list[Entry]) -> Stored:
         async with self._store.transaction(timeout_s=BATCH_TIMEOUT_S) as work:
-            return await put_entries(work, entries, self._is_again)
+            return await put_entries(work, entries, self._is_again, origin=self._origin)
 
     def _newest(self, batch: list[Entry]) -> list[Entry]:
         """One entry for each name and version."""

@@ -103,3 +103,20 @@ HARVEST_REQUESTS = Counter(
     "Requests to other places, by source and by status or reason of failure.",
     ("source", "outcome"),
 )
+HARVEST_RUNS = Counter(
+    "mcps_harvest_runs", "Jobs of the harvester that ended.", ("source", "outcome")
+)
+HARVEST_SECONDS = Summary(
+    "mcps_harvest_seconds", "Time that a job of the harvester took.", ("source",)
+)
+HARVEST_ENTRIES = Counter(
+    "mcps_harvest_entries",
+    "Entries and servers that sources gave: seen, new, changed, gone, failed.",
+    ("source", "outcome"),
+)
+HARVEST_DONE_AT = Gauge(
+    "mcps_harvest_done_timestamp_seconds",
+    "When a job of the source was last done, in Unix time.",
+    ("source",),
+    multiprocess_mode="max",
+)

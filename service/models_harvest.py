@@ -162,3 +162,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Further targets of the same source, such as the results of a search."""
     checkpoint: Checkpoint | UnsetType = UNSET
     """Where to go on after this page; UNSET keeps what was there."""
+    is_complete: bool = False
+    """Whether every entry of a registry was in the pages of this call: what else came
+    from there is gone."""

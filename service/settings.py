@@ -83,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nuget_url: str = ""
     oci_url: str = ""
     # harvester
+    registry_url: str = "https://registry.modelcontextprotocol.io"
+    registry_api_key: str = ""
     harvest_contact: str = ""
     harvest_allow_hosts: str = ""
     harvest_timeout: Annotated[float, Meta(ge=1, le=600)] = 20.0
@@ -91,6 +93,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     harvest_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     harvest_host_concurrency: Annotated[int, Meta(ge=1, le=256)] = 4
     harvest_host_rate: Annotated[float, Meta(gt=0, le=1000)] = 5.0
+    harvest_jobs: Annotated[int, Meta(ge=1, le=64)] = 4
+    harvest_lease: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    harvest_every: Annotated[float, Meta(ge=1, le=31_536_000)] = 86_400.0
+    harvest_full_every: Annotated[float, Meta(ge=0, le=31_536_000)] = 86_400.0
+    harvest_max_loss: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    harvest_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
+    harvest_max_overflow: Annotated[int, Meta(ge=0, le=1000)] = 5
+    harvest_metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
     # logs and metrics
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

@@ -4,15 +4,18 @@ Copies it into staging tables, then: servers by name, versions, the marks of the
 ones, and at last what servers show, from their latest versions.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from service.entries import Entry
-from service.profile import Profile, read_profile
+from service.precedence import REGISTRY, may_say
+from service.profile import read_profile
 from service.store.base import Row, Transaction
 
 Key = tuple[str, str]
+
+LOADED = "load"
 
 _SERVER_COLUMNS = ("registry_name", "base_url", "latest_version", "profile")
 _VERSION_COLUMNS = (
@@ -49,17 +52,22 @@ async def put_entries(
     work: Transaction,
     entries: Sequence[Entry],
     is_again: Callable[[Entry], bool] = _never,
+    *,
+    origin: str = LOADED,
 ) -> Stored:
     """Store entries, at most one of each name and version.
 
     `is_again` says of which entries an older state was stored by the same load: they
-    replace it even when their source gives the same time, or none.
+    replace it even when their source gives the same time, or none. `origin` is noted
+    with what is stored. What a registry gives replaces all that differs from what it
+    gave before, because documents are rewritten without a newer time, and never what
+    came by the API.
     """
     await _stage(work, entries, is_again)
     await work.run("load_adopt")
     servers = await work.rows("load_insert_servers")
-    new = await work.rows("load_insert_versions")
-    changed = await work.rows("load_replace_versions")
+    new = await work.rows("load_insert_versions", origin=origin)
+    changed = await work.rows("load_replace_versions", origin=origin)
     await mark_latest(work, [*new, *changed], changed)
     await work.run("load_seen")
     missing = await work.rows("load_missing")
@@ -145,16 +153,38 @@ def _version_record(
 
 def _server_record(entry: Entry) -> tuple[str, ...]:
     profile = read_profile(entry.name, entry.document, entry.meta)
-    return entry.name, profile.base_url, entry.version, _json(profile)
+    fields = msgspec.structs.asdict(profile)
+    shown = {**fields, "field_sources": dict.fromkeys(_given(fields), REGISTRY)}
+    return entry.name, profile.base_url, entry.version, _json(shown)
 
 
 def _shown(row: Row) -> dict[str, object]:
+    """What a server shows now: what its document gives, unless others say it better."""
     document = msgspec.json.decode(row["document"])
-    profile: Profile = read_profile(row["registry_name"], document, {})
+    profile = read_profile(row["registry_name"], document, {})
+    fields = msgspec.structs.asdict(profile)
+    sources = msgspec.json.decode(row["field_sources"])
+    kept = {
+        field: value
+        for field, value in msgspec.json.decode(row["others"]).items()
+        if field in fields and not may_say(field, REGISTRY, sources[field])
+    }
+    ours = dict.fromkeys(_given(fields) - kept.keys(), REGISTRY)
     return {
-        **msgspec.structs.asdict(profile),
+        **fields,
+        **kept,
         "id": row["id"],
         "latest_version": row["version"],
+        "field_sources": {**sources, **ours},
+    }
+
+
+def _given(fields: Mapping[str, object]) -> set[str]:
+    """The fields of a profile about which the document says something."""
+    return {
+        field
+        for field, value in fields.items()
+        if field != "base_url" and value is not None and value != []
     }
 
 

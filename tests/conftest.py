@@ -33,6 +33,7 @@ CONTRACT = (
     *("tests/store/", "tests/web/", "tests/hostile/"),
     *("tests/registry/", "tests/clients/", "tests/publish/", "tests/exporting/"),
     *("tests/loading/test_load.py", "tests/loading/test_servers.py"),
+    "tests/harvest/",
 )
 DIALECTS = ("postgresql", "sqlite")
 RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -127,7 +127,7 @@ delete from server
        )
 returning id, name, primary_url, last_indexed_at;
 
--- name: admin_servers_put(fields, min_stars, max_stars, ids, updates, dry_run)<!
+-- name: admin_servers_put(fields, min_stars, max_stars, ids, updates, claims, dry_run)<!
 -- Changes the servers that have these fields; counts those and the ones that differ.
 delete from admin_fitting;
 insert into admin_fitting (id, after, is_changed)
@@ -158,6 +158,7 @@ update server
        verified_source = after ->> 'verified_source', license = after ->> 'license',
        author_name = after ->> 'author_name', homepage = after ->> 'homepage',
        categories = after ->> 'categories', keywords = after ->> 'keywords',
+       field_sources = json_patch(field_sources, :claims),
        updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
   from admin_fitting a
  where server.id = a.id and a.is_changed and not :dry_run;

@@ -43,7 +43,7 @@ with wanted as (
 insert into server (
   registry_name, primary_url, latest_version, last_indexed_at,
   name, title, host_type, description, homepage, author_name, license,
-  readme_content, keywords, categories, stars, forks, open_issues
+  readme_content, keywords, categories, stars, forks, open_issues, field_sources
 )
 select registry_name,
        case
@@ -57,18 +57,19 @@ select registry_name,
        p ->> 'name', p ->> 'title', p ->> 'host_type', p ->> 'description',
        p ->> 'homepage', p ->> 'author_name', p ->> 'license', p ->> 'readme_content',
        p ->> 'keywords', p ->> 'categories', coalesce(p ->> 'stars', 0),
-       coalesce(p ->> 'forks', 0), coalesce(p ->> 'open_issues', 0)
+       coalesce(p ->> 'forks', 0), coalesce(p ->> 'open_issues', 0), p -> 'field_sources'
   from wanted
  where true
  order by registry_name
     on conflict do nothing
 returning id, registry_name;
 
--- name: load_insert_versions()<!
+-- name: load_insert_versions(origin)<!
 -- Puts in versions that are not there yet, with the mark where a server has no others.
 insert into server_version (
   server_id, is_latest, registry_name, version, document, status, status_message,
-  published_at, source_updated_at, status_changed_at, precedence, content_hash, problems
+  published_at, source_updated_at, status_changed_at, precedence, content_hash, problems,
+  origin
 )
 select s.id,
        l.version = latest.latest_version
@@ -83,7 +84,8 @@ select s.id,
        utc_text(l.status_changed_at),
        l.precedence,
        l.content_hash,
-       l.problems
+       l.problems,
+       :origin
   from load_version l
   join load_server latest
     on latest.registry_name = l.registry_name
@@ -98,27 +100,39 @@ select s.id,
     on conflict do nothing
 returning server_id, registry_name, version;
 
--- name: load_replace_versions()<!
--- Replaces stored versions by newer ones, and by later ones of the same load.
+-- name: load_replace_versions(origin)<!
+-- Replaces stored versions by newer ones and by later ones of the same load. A registry
+-- also rewrites what came from it, or from a file, without moving the time; never what
+-- came by the API.
 update server_version as v
    set document = l.document,
        status = l.status,
        status_message = l.status_message,
        published_at = utc_text(l.published_at),
        updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'),
-       source_updated_at = coalesce(utc_text(l.source_updated_at), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+       source_updated_at = coalesce(
+         utc_text(l.source_updated_at), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+       ),
        status_changed_at = utc_text(l.status_changed_at),
        precedence = l.precedence,
        content_hash = l.content_hash,
-       problems = l.problems
+       problems = l.problems,
+       origin = :origin
   from load_version l
  where v.registry_name = l.registry_name
    and v.version = l.version
+   and (v.origin <> 'api' or :origin = 'load')
    and (
          utc_text(l.source_updated_at) > v.source_updated_at
          or (
-           l.is_again
-           and (l.content_hash, l.status) is not (v.content_hash, v.status)
+           (
+             l.is_again
+             or (v.origin = :origin and :origin <> 'load')
+             or (v.origin = 'load' and :origin <> 'load'
+                 and utc_text(l.source_updated_at) = v.source_updated_at)
+           )
+           and (l.content_hash, l.status, l.status_message)
+                 is not (v.content_hash, v.status, v.status_message)
          )
        )
 returning server_id, registry_name, version;
@@ -193,7 +207,13 @@ update server_version as v
 select s.id,
        s.registry_name,
        v.version,
-       v.document
+       v.document,
+       s.field_sources,
+       (select json_group_object(f.key, now.doc -> f.key)
+          from json_each(s.field_sources) f
+          join server_fields now
+            on now.id = s.id
+         where f.value <> 'registry') as others
   from json_each(:server_ids) touched
   join server s
     on s.id = touched.value
@@ -226,6 +246,7 @@ update server as s
        stars = coalesce(p ->> 'stars', s.stars),
        forks = coalesce(p ->> 'forks', s.forks),
        open_issues = coalesce(p ->> 'open_issues', s.open_issues),
+       field_sources = p -> 'field_sources',
        last_indexed_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'),
        updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
   from (select value as p from json_each(:profiles)) profile

@@ -453,6 +453,13 @@ update server
                 is not iif(c.key = 'last_indexed_at', utc_text(c.value), c.value)
        );
 
+-- name: server_claim(id, claims)!
+-- Notes who said fields of a server, as {"title": "api"}.
+update server
+   set field_sources = json_patch(field_sources, :claims)
+ where id = :id
+   and field_sources <> json_patch(field_sources, :claims);
+
 -- name: server_twin(id, uuid, primary_url, registry_name)$
 -- The other server that has this URL or this registry name.
 select id

@@ -8,6 +8,7 @@ import click
 
 from service.cli.database import check, migrate
 from service.cli.export import export, export_sqlite
+from service.cli.harvest import harvest
 from service.cli.importer import import_sqlite
 from service.cli.keys import keys
 from service.cli.load import load
@@ -29,6 +30,7 @@ COMMANDS = (
     serve,
     migrate,
     load,
+    harvest,
     import_sqlite,
     export,
     export_sqlite,

@@ -197,6 +197,6 @@ class Fetcher:
 
 
 def _may_repeat(call: Call, error: SourceFailed) -> bool:
-    if call.method == "POST":
+    if call.method in {"POST", "DELETE"}:
         return error.reason == "rate_limited"
     return error.reason in _PASSING

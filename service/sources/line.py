@@ -123,8 +123,9 @@ def next_hop(
     if url.scheme == "https" and following.scheme == "http":
         raise failure(url, f"a redirect to {shown(following)}, no https", "redirect")
     is_same = url.origin() == following.origin()
-    if call.method == "POST" and not is_same:
-        raise failure(url, "a redirect of a POST to another host", "redirect")
+    if call.method in {"POST", "DELETE"} and not is_same:
+        message = f"a redirect of a {call.method} to another host"
+        raise failure(url, message, "redirect")
     kept = {
         name: value
         for name, value in headers.items()

@@ -11,7 +11,7 @@ from yarl import URL
 from service.errors import Reason, SourceFailed
 
 T = TypeVar("T")
-Method = Literal["GET", "HEAD", "POST"]
+Method = Literal["GET", "HEAD", "POST", "DELETE"]
 Headers = Mapping[str, str]
 # An ETag and a Last-Modified by their names in lower case, as a checkpoint keeps them.
 Validators = Mapping[str, str]

@@ -1,0 +1,13 @@
+delete from _yoyo_migration where migration_id = '0013.harvest';
+delete from migration_checksum where migration_id = '0013.harvest';
+drop table risk;
+drop index processing_log_by_next_try_at;
+alter table processing_log drop column source;
+alter table processing_log drop column target;
+alter table processing_log drop column registry_name;
+alter table processing_log drop column next_try_at;
+alter table processing_log drop column leased_by;
+alter table processing_log drop column leased_until;
+drop index server_version_by_origin;
+alter table server_version drop column origin;
+alter table server drop column field_sources;
