@@ -60,6 +60,27 @@ create table risk (
 
 create index risk_by_server on risk (server_id, id);
 
+create trigger risk_changed_inserted
+  after insert on risk
+begin
+  insert into change_put (kind, server_id) values ('server', new.server_id);
+end;
+
+create trigger risk_changed_updated
+  after update on risk
+begin
+  insert into change_put (kind, server_id)
+  select 'server', old.server_id where old.server_id <> new.server_id;
+  insert into change_put (kind, server_id) values ('server', new.server_id);
+end;
+
+create trigger risk_changed_deleted
+  after delete on risk
+  when exists (select 1 from server where id = old.server_id)
+begin
+  insert into change_put (kind, server_id) values ('server', old.server_id);
+end;
+
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
   'f54da1f2f4a183e4243d4b066e82e216beba665c7afc1e82abddf3e84f33d80f',
