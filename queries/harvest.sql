@@ -86,6 +86,17 @@ select extract(epoch from min(leased_until) - now())::float8 as wait_s
    and next_try_at <= now()
    and leased_until > now();
 
+-- name: harvest_refresh(url, pause_s)!
+-- Makes a job due that was not tried for so many seconds.
+update processing_log
+   set next_try_at = least(next_try_at, now()),
+       updated_at = now()
+ where url = :url::text
+   and (
+         last_attempt_at is null
+         or last_attempt_at < now() - make_interval(secs => :pause_s::float8)
+       );
+
 -- name: harvest_job(url)^
 -- One job as it stands.
 select source,

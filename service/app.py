@@ -28,6 +28,7 @@ from service.web import (
     children,
     docs,
     exports,
+    harvest,
     logins,
     probes,
     publish,
@@ -51,6 +52,7 @@ ROUTES: Sequence[ControllerRouterHandler] = [
     *publish.ROUTES,
     *logins.ROUTES,
     *exports.ROUTES,
+    *harvest.ROUTES,
 ]
 
 

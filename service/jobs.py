@@ -13,13 +13,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from service.errors import InvalidInput
-from service.models_harvest import Checkpoint, SourceName
+from service.models_harvest import Checkpoint, JobState, SourceName
 from service.store.base import Queries, Row
 
 LONGEST_URL_BYTES = 2048
 LONGEST_MESSAGE = 1000
 FIRST_RETRY_S = 60.0
 LONGEST_RETRY_S = 6 * 3600.0
+REFRESH_PAUSE_S = 60.0
 
 
 class JobName(msgspec.Struct, frozen=True):
@@ -166,6 +167,14 @@ async def save_place(
         url=job.name.url,
         checkpoint=_json(checkpoint),
     )
+
+
+async def refresh_job(store: Queries, name: JobName) -> JobState:
+    """Make a job due, unless it was tried just now; gives it as it stands."""
+    await queue_jobs(store, [name], is_due=False)
+    await store.run("harvest_refresh", url=name.url, pause_s=REFRESH_PAUSE_S)
+    (row,) = await store.rows("harvest_job", url=name.url)
+    return JobState(**{field: row[field] for field in JobState.__struct_fields__})
 
 
 async def get_place(store: Queries, name: JobName) -> Checkpoint:

@@ -41,6 +41,28 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Only what changed after this time, where the source can tell; asked by hand."""
 
 
+class RefreshBody(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What is to be harvested soon."""
+
+    url: Url
+
+
+class JobState(msgspec.Struct, kw_only=True):
+    """A job of the harvester as it stands."""
+
+    source: SourceName
+    target: str
+    status: Literal["waiting", "running", "done", "failed"]
+    attempts: int
+    """Since it was last done."""
+    error_message: str | None
+    """Why the last attempt failed."""
+    last_attempt_at: Time | None
+    next_try_at: Time
+
+
 class Fields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The columns of a server that a source knows; null says there is none."""
 

@@ -12,6 +12,7 @@ from service.settings import Settings
 from service.sources.base import Source
 from service.sources.fetch import Fetcher
 from service.sources.http import HttpSource
+from service.sources.options import Options
 from service.sources.registry import RegistrySource
 
 # In which order a URL is tried; only its setting tells a registry from an endpoint.
@@ -36,6 +37,11 @@ def make_sources(settings: Settings, fetcher: Fetcher) -> Sources:
 def configured_urls(settings: Settings) -> list[str]:
     """The places that the operator named, whose addresses may be private."""
     return [settings.registry_url]
+
+
+def idle_sources(settings: Settings) -> Sources:
+    """The sources for telling targets apart alone: these cannot fetch anything."""
+    return make_sources(settings, Fetcher(Options(), "idle"))
 
 
 def name_of(sources: Sources, source: SourceName, text: str) -> JobName:

@@ -87,6 +87,19 @@ select (julianday(min(leased_until)) - julianday('now')) * 86400.0 as wait_s
    and next_try_at <= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
    and leased_until > strftime('%Y-%m-%dT%H:%M:%f000Z', 'now');
 
+-- name: harvest_refresh(url, pause_s)!
+-- Makes a job due that was not tried for so many seconds.
+update processing_log
+   set next_try_at = min(next_try_at, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+       updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+ where url = :url
+   and (
+         last_attempt_at is null
+         or last_attempt_at < strftime(
+           '%Y-%m-%dT%H:%M:%f000Z', 'now', format('-%.3f seconds', :pause_s)
+         )
+       );
+
 -- name: harvest_job(url)^
 -- One job as it stands.
 select source,

@@ -51,6 +51,7 @@ BODIES: dict[str, Any] = {
         "signed_timestamp": "00",
     },
     "StatusChange": {"status": "deprecated", "statusMessage": "m"},
+    "RefreshBody": {"url": "https://mcp.example.org/"},
 }
 
 

@@ -48,6 +48,7 @@ ACCESS: dict[str, str] = {
     "POST /admin/update-risk-levels": "admin",
     "POST /admin/prune-stale": "admin",
     "POST /admin/bulk-update": "admin",
+    "POST /servers/refresh": "editor",
     "GET /exports/kiro.json": "open",
     "GET /exports/managed-settings.json": "open",
     "GET /exports/mcp.json": "open",
