@@ -63,7 +63,7 @@ def test_the_server_makes_the_database_that_the_api_uses(
 def test_the_catalog_runs_without_rights_and_survives_a_reboot(
     services: dict[str, Any],
 ) -> None:
-    for name in ("api", "migrate"):
+    for name in ("api", "migrate", "mcps-harvester"):
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["read_only"] is True
         assert services[name]["tmpfs"] == ["/tmp"]
@@ -71,7 +71,7 @@ def test_the_catalog_runs_without_rights_and_survives_a_reboot(
         assert services[name]["build"]["context"] == "."
         assert services[name]["image"] == services["api"]["image"]
     assert services["migrate"]["healthcheck"] == {"disable": True}
-    for name in ("api", "postgres"):
+    for name in ("api", "mcps-harvester", "postgres"):
         assert services[name]["restart"] == "unless-stopped"
 
 
@@ -81,7 +81,9 @@ def test_the_api_waits_for_the_database_and_its_migrations(
     healthy = {"condition": "service_healthy"}
     completed = {"condition": "service_completed_successfully"}
     assert services["migrate"]["depends_on"] == {"postgres": healthy}
-    assert services["api"]["depends_on"] == {"postgres": healthy, "migrate": completed}
+    for name in ("api", "mcps-harvester"):
+        wanted = {"postgres": healthy, "migrate": completed}
+        assert services[name]["depends_on"] == wanted
     assert services["migrate"]["restart"] == "no"
 
 
@@ -119,6 +121,7 @@ def test_database_and_pgadmin_listen_on_loopback_alone(
 ) -> None:
     assert open_to_the_network(services["postgres"]) == []
     assert open_to_the_network(services["pgadmin"]) == []
+    assert open_to_the_network(services["mcps-harvester"]) == []
     assert services["api"]["ports"] == ["8000:8000"]
     assert open_to_the_network(services["api"])
 
@@ -127,7 +130,7 @@ def test_every_variable_is_a_setting_or_in_env_sample(services: dict[str, Any]) 
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     # The image of the server is no setting of MCPS.
     assert variables(text) - {"POSTGRES_IMAGE"} <= dot_env().keys()
-    for name in ("api", "migrate"):
+    for name in ("api", "migrate", "mcps-harvester"):
         given = {
             key for key in services[name]["environment"] if not NOT_OURS.match(key)
         }
@@ -137,7 +140,7 @@ def test_every_variable_is_a_setting_or_in_env_sample(services: dict[str, Any]) 
 def test_the_containers_read_settings_that_mcps_accepts(
     services: dict[str, Any],
 ) -> None:
-    for name in ("api", "migrate"):
+    for name in ("api", "migrate", "mcps-harvester"):
         settings = read_settings(
             {
                 **dot_env(
@@ -167,7 +170,8 @@ def test_the_pools_of_all_workers_fit_into_the_server(services: dict[str, Any]) 
     given = [c for c in services["postgres"]["command"] if "max_connections" in c]
     settings = Settings()
     one = settings.db_pool_size + settings.db_max_overflow + 1
-    assert settings.api_workers * one <= int(given[0].partition("=")[2]) - 10
+    harvester = settings.harvest_pool_size + settings.harvest_max_overflow + 1
+    assert settings.api_workers * one + harvester <= int(given[0].partition("=")[2]) - 10
 
 
 def test_it_stops_later_than_the_service_does(services: dict[str, Any]) -> None:
@@ -178,6 +182,7 @@ def test_it_stops_later_than_the_service_does(services: dict[str, Any]) -> None:
 
 def test_its_commands_exist(services: dict[str, Any]) -> None:
     assert wrong_command(services["migrate"]["command"]) == ""
+    assert wrong_command(services["mcps-harvester"]["command"]) == ""
     assert "command" not in services["api"]
 
 
@@ -189,7 +194,7 @@ def test_what_it_names_is_there(services: dict[str, Any]) -> None:
         for volume in service.get("volumes", [])
     }
     assert used == set(whole["volumes"])
-    for name in ("api", "migrate"):
+    for name in ("api", "migrate", "mcps-harvester"):
         assert services[name]["env_file"] == ".env"
         assert (ROOT / services[name]["build"]["dockerfile"]).is_file()
     for service in services.values():

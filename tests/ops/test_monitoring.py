@@ -23,7 +23,7 @@ _SUFFIXES = {
 }
 _WORDS = {
     *("absent", "and", "by", "group_left", "histogram_quantile", "increase", "max"),
-    *("max_over_time", "min", "offset", "on", "or", "rate", "sum", "topk", "unless"),
+    *("max_over_time", "min", "offset", "on", "or", "rate", "sum", "time", "topk", "unless"),
 }
 _SCRAPED = {"up": {"instance", "job"}}
 _SELECTOR = re.compile(r"([a-z_]\w*)\{([^}]*)\}")
@@ -148,9 +148,10 @@ def test_prometheus_loads_these_alerts_and_scrapes_the_default_port() -> None:
     config = yaml.safe_load(text)
     for name in config["rule_files"]:
         assert (ROOT / "ops/prometheus" / name).is_file()
-    (job,) = config["scrape_configs"]
+    job, harvester = config["scrape_configs"]
     assert job["job_name"] == "mcps"
     assert job["static_configs"] == [{"targets": [f"localhost:{Settings().api_port}"]}]
+    assert harvester["static_configs"] == [{"targets": ["localhost:9101"]}]
 
 
 def test_every_panel_asks_for_what_the_service_exports() -> None:
