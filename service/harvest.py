@@ -256,10 +256,10 @@ class Harvester:
 
 def _failure(name: JobName, error: Exception) -> Failure:
     if isinstance(error, SourceFailed):
-        log.warning("harvest failed", job=name.url[:200], error=error.message)
+        log.info("harvest failed", job=name.url[:200], error=error.message)
         return Failure(name.target, error.reason, error.message)
     if isinstance(error, McpsError):
-        log.warning("harvest failed", job=name.url[:200], error=error.message)
+        log.info("harvest failed", job=name.url[:200], error=error.message)
         return Failure(name.target, error.code, error.message)
     log.error("harvest failed", job=name.url[:200], exc_info=error)
     message = f"an error of MCPS itself: {type(error).__name__}"

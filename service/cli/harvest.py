@@ -102,6 +102,9 @@ def harvest(
     if since is not None and utc_text(since) is None:
         message = f"{since!r} is no time such as 2026-01-31T12:00:00Z"
         raise click.BadParameter(message, param_hint="--since")
+    if source == ALL and targets:
+        message = "takes no targets: name their source"
+        raise click.BadParameter(message, param_hint=ALL)
     if dry_run and watch:
         message = "a dry run ends by itself"
         raise click.BadParameter(message, param_hint="--watch")
@@ -229,10 +232,7 @@ class _Run(msgspec.Struct, frozen=True):
         Raises InvalidInput when there are none.
         """
         source = self.asked.source
-        if self.asked.texts:
-            if source is None:
-                message = "takes no targets: name their source"
-                raise InvalidInput.at(ALL, message)
+        if self.asked.texts and source is not None:
             return [name_of(self.sources, source, text) for text in self.asked.texts]
         wanted = tuple(self.sources) if source is None else (source,)
         names = [] if "registry" not in wanted else [self._registry()]

@@ -171,7 +171,9 @@ def test_the_pools_of_all_workers_fit_into_the_server(services: dict[str, Any]) 
     settings = Settings()
     one = settings.db_pool_size + settings.db_max_overflow + 1
     harvester = settings.harvest_pool_size + settings.harvest_max_overflow + 1
-    assert settings.api_workers * one + harvester <= int(given[0].partition("=")[2]) - 10
+    assert (
+        settings.api_workers * one + harvester <= int(given[0].partition("=")[2]) - 10
+    )
 
 
 def test_it_stops_later_than_the_service_does(services: dict[str, Any]) -> None:

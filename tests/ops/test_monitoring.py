@@ -23,7 +23,18 @@ _SUFFIXES = {
 }
 _WORDS = {
     *("absent", "and", "by", "group_left", "histogram_quantile", "increase", "max"),
-    *("max_over_time", "min", "offset", "on", "or", "rate", "sum", "time", "topk", "unless"),
+    *(
+        "max_over_time",
+        "min",
+        "offset",
+        "on",
+        "or",
+        "rate",
+        "sum",
+        "time",
+        "topk",
+        "unless",
+    ),
 }
 _SCRAPED = {"up": {"instance", "job"}}
 _SELECTOR = re.compile(r"([a-z_]\w*)\{([^}]*)\}")
