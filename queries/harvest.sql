@@ -30,7 +30,8 @@ select distinct on (j.url)
 with due as (
   select id
     from processing_log
-   where source in (select jsonb_array_elements_text(:sources::text::jsonb))
+   where source is not null
+     and source in (select jsonb_array_elements_text(:sources::text::jsonb))
      and (:urls::text is null
           or url in (select jsonb_array_elements_text(:urls::text::jsonb)))
      and next_try_at <= now()

@@ -29,6 +29,8 @@ log = structlog.get_logger("harvest")
 
 IDLE_S = 0.3
 MOST_SHOWN = 20
+# What will hardly be better soon.
+LASTING = frozenset({"bad_url", "not_found", "refused_address", "unauthorized"})
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -221,6 +223,8 @@ class Harvester:
         failure = _failure(job.name, error)
         report.failures.append(failure)
         retry_after_s = error.retry_after_s if isinstance(error, SourceFailed) else None
+        if failure.reason in LASTING:
+            retry_after_s = self._settings.harvest_every
         await jobs.fail_job(
             self._store, job, self._worker, failure.message, retry_after_s
         )

@@ -36,7 +36,8 @@ update processing_log as j
  where id = (
          select id
            from processing_log
-          where source in (select value from json_each(:sources))
+          where source is not null
+            and source in (select value from json_each(:sources))
             and (:urls is null or url in (select value from json_each(:urls)))
             and next_try_at <= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
             and (

@@ -1,10 +1,12 @@
 """Reading a registry: what is new, what vanished, what was cut short, what is wrong."""
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from service.harvest import Report
 from service.jobs import JobName, get_place
@@ -12,6 +14,7 @@ from service.models_harvest import Order
 from service.settings import Settings
 from service.store.base import Store
 from service.targets import Sources
+from tests.conftest import execute
 from tests.harvest.conftest import item, run
 from tests.harvest.places import Place, place
 from tests.harvest.registries import Registry, endless, text
@@ -139,7 +142,26 @@ async def test_a_reading_that_broke_off_goes_on_at_its_page(mirror: Mirror) -> N
     assert len(await mirror.latest()) == 6
 
 
+async def drip(request: web.Request) -> web.StreamResponse:
+    """One byte a second."""
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    for _ in range(60):
+        await response.write(b" ")
+        await asyncio.sleep(1)
+    return response
+
+
+async def inside(_request: web.Request) -> web.StreamResponse:
+    """A redirect to where only the machine itself gets to."""
+    target = "http://169.254.169.254/latest/meta-data"
+    return web.Response(status=302, headers={"Location": target})
+
+
 BAD = {
+    "one byte a second": drip,
+    "a redirect inside": inside,
+    "ten megabytes": text('{"servers": [' + " " * 10_000_000 + "]}"),
     "html": text("<html>Sign in</html>", kind="text/html"),
     "no list": text('{"servers": 5}'),
     "a server error": text("", 500),
@@ -167,6 +189,23 @@ async def test_a_bad_registry_is_left_in_time_and_the_others_go_on(
     assert job is not None
     assert job["status"] == "failed"
     assert job["error_message"] == report.failures[0].message
+
+
+@pytest.mark.postgresql
+async def test_what_came_by_the_api_is_not_replaced_and_not_buried(
+    mirror: Mirror, database_url: str
+) -> None:
+    registry = Registry(item("a/mine", title="theirs"), item("a/other"))
+    mirror = _always_whole(mirror)
+    async with place(registry) as there:
+        await mirror.read(there)
+        mine = "update server_version set origin = 'api' where registry_name = 'a/mine'"
+        await execute(database_url.rpartition("/")[2], mine)
+        registry.items[0] = item("a/mine", at="2099-01-01", title="newer")
+        assert (await mirror.read(there)).counts.changed == 0
+        registry.items.pop(0)
+        assert (await mirror.read(there)).counts.gone == 0
+    assert {*await mirror.latest()} == {"a/mine", "a/other"}
 
 
 async def test_a_time_by_hand_moves_no_checkpoint(mirror: Mirror) -> None:
