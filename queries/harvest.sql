@@ -150,19 +150,17 @@ select :url::text,
        updated_at = now();
 
 -- name: harvest_bury(origin, gone)<!
--- Marks versions as deleted that their registry has no more; without a version all.
-with gone as materialized (
-  select distinct g.registry_name, g.version
-    from jsonb_to_recordset(:gone::text::jsonb) as g(registry_name text, version text)
-)
+-- Marks versions as deleted that their registry has no more.
 update server_version v
    set status = 'deleted',
        status_message = 'its registry does not list it any more',
        status_changed_at = greatest(now(), published_at),
        updated_at = now()
-  from gone
- where v.registry_name = gone.registry_name
-   and (gone.version is null or v.version = gone.version)
+ where (v.registry_name, v.version) in (
+         select g.registry_name, g.version
+           from jsonb_to_recordset(:gone::text::jsonb)
+             as g(registry_name text, version text)
+       )
    and v.origin = :origin::text
    and v.status <> 'deleted'
 returning v.server_id, v.registry_name, v.version;

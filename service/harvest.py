@@ -61,7 +61,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def rehearse(
-    store: Store, sources: Sources, settings: Settings, names: Sequence[JobName]
+    store: Store,
+    sources: Sources,
+    settings: Settings,
+    names: Sequence[JobName],
+    *,
+    since: str | UnsetType = UNSET,
 ) -> list[Report]:
     """What harvesting these targets would change; nothing is written, no job is taken.
 
@@ -78,7 +83,8 @@ async def rehearse(
             max_loss=settings.harvest_max_loss,
             on_refused=partial(_note, report),
         )
-        order = Order(target=name.target, checkpoint=await jobs.get_place(store, name))
+        place = await jobs.get_place(store, name)
+        order = Order(target=name.target, checkpoint=place, since=since)
         try:
             async for page in sources[name.source].harvest(order):
                 await intake.put(page)

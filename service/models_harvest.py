@@ -164,10 +164,10 @@ class Harvest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
-    """A version, or without one a whole server, that its registry has no more."""
+    """A version that its registry has no more."""
 
     registry_name: str
-    version: str | None = None
+    version: str
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -155,7 +155,7 @@ select :url,
        updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now');
 
 -- name: harvest_bury(origin, gone)<!
--- Marks versions as deleted that their registry has no more; without a version all.
+-- Marks versions as deleted that their registry has no more.
 update server_version as v
    set status = 'deleted',
        status_message = 'its registry does not list it any more',
@@ -163,14 +163,12 @@ update server_version as v
          strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), published_at
        ),
        updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
- where v.origin = :origin
-   and v.status <> 'deleted'
-   and exists (
-         select 1
+ where (v.registry_name, v.version) in (
+         select g.value ->> 'registry_name', g.value ->> 'version'
            from json_each(:gone) g
-          where g.value ->> 'registry_name' = v.registry_name
-            and coalesce(g.value ->> 'version', v.version) = v.version
        )
+   and v.origin = :origin
+   and v.status <> 'deleted'
 returning server_id, registry_name, version;
 
 -- name: harvest_kept(origin)

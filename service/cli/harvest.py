@@ -11,7 +11,7 @@ import click
 import msgspec
 import prometheus_client
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from rich.console import Console
 from rich.table import Table
 
@@ -175,7 +175,9 @@ class _Run(msgspec.Struct, frozen=True):
     async def rehearse(self) -> list[Report]:
         """Only look."""
         names = await self._names()
-        return await rehearse(self.store, self.sources, self.settings, names)
+        return await rehearse(
+            self.store, self.sources, self.settings, names, since=self._since
+        )
 
     async def once(self, reports: list[Report]) -> None:
         """Harvest what was asked for; the reports are there also when it is stopped."""
@@ -216,9 +218,12 @@ class _Run(msgspec.Struct, frozen=True):
     def _harvester(
         self, on_progress: Callable[[Sequence[Report]], None], every_s: float = 3600.0
     ) -> Harvester:
-        since = UNSET if self.asked.since is None else self.asked.since
-        plan = Plan(since=since, registry_every_s=every_s)
+        plan = Plan(since=self._since, registry_every_s=every_s)
         return Harvester(self.store, self.sources, self.settings, plan, on_progress)
+
+    @property
+    def _since(self) -> str | UnsetType:
+        return UNSET if self.asked.since is None else self.asked.since
 
     async def _due(self) -> list[JobName]:
         """The jobs that are due because of the command."""

@@ -158,7 +158,7 @@ class RegistrySource:
                 place.read_at, place.began_at = place.began_at, ""
             yield Page(
                 entries=[bytes(c.item) for c in feed.changes if c.item is not UNSET],
-                gone=[_gone(c) for c in feed.changes if c.version and c.deleted],
+                gone=[gone for gone in map(_gone, feed.changes) if gone],
                 checkpoint=place.checkpoint(),
                 is_complete=is_last and is_whole,
             )
@@ -249,9 +249,11 @@ def _place_of(checkpoint: Checkpoint) -> _Place:
         return _Place()
 
 
-def _gone(change: _Change) -> Gone:
-    version = None if change.version is UNSET else change.version
-    return Gone(registry_name=change.name or "", version=version)
+def _gone(change: _Change) -> Gone | None:
+    """The version that is gone; what goes with a whole server is told one by one."""
+    if not change.deleted or change.name is None or change.version is UNSET:
+        return None
+    return Gone(registry_name=change.name, version=change.version)
 
 
 def _serial(position: str) -> int:

@@ -89,6 +89,7 @@ async def test_a_registry_is_read_and_summed_up(
     assert await names(client) == {f"a/s{n}" for n in range(5)}
 
 
+@pytest.mark.postgresql
 async def test_targets_that_failed_are_named_and_end_it_with_3(
     command: Command, client: httpx.AsyncClient
 ) -> None:
@@ -156,6 +157,7 @@ async def test_all_follows_the_entries_to_their_endpoints(
 
 
 @pytest.mark.slow
+@pytest.mark.postgresql
 async def test_watching_takes_what_is_put_in_line_and_tells_prometheus(
     command: Command, client: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:

@@ -114,6 +114,7 @@ async def test_a_version_that_came_back_is_there_again(follower: Follower) -> No
     assert await follower.names() == {"a/b"}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     "body",
     [

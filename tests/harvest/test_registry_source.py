@@ -173,6 +173,7 @@ BAD = {
 }
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("fault", BAD)
 async def test_a_bad_registry_is_left_in_time_and_the_others_go_on(
     mirror: Mirror, fault: str
