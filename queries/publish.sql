@@ -66,7 +66,7 @@ update server s
 insert into server (
   registry_name, primary_url, latest_version, last_indexed_at,
   name, title, host_type, description, homepage, author_name, license,
-  readme_content, keywords, categories, stars, forks, open_issues
+  readme_content, keywords, categories, stars, forks, open_issues, field_sources
 )
 select :name::text,
        case
@@ -78,7 +78,8 @@ select :name::text,
        now(),
        p.name, p.title, p.host_type, p.description, p.homepage, p.author_name, p.license,
        p.readme_content, p.keywords, p.categories,
-       coalesce(p.stars, 0), coalesce(p.forks, 0), coalesce(p.open_issues, 0)
+       coalesce(p.stars, 0), coalesce(p.forks, 0), coalesce(p.open_issues, 0),
+       p.field_sources
   from jsonb_populate_record(null::server, :profile::text::jsonb) p
     on conflict do nothing;
 
@@ -116,7 +117,8 @@ update server_version
        content_hash = :content_hash::bytea,
        problems = '[]',
        updated_at = greatest(now(), updated_at),
-       source_updated_at = now()
+       source_updated_at = now(),
+       origin = 'api'
  where registry_name = :name::text
    and version = :version::text
 returning server_id, version;
@@ -131,7 +133,8 @@ update server_version
          else greatest(now(), published_at)
        end,
        updated_at = greatest(now(), updated_at),
-       source_updated_at = now()
+       source_updated_at = now(),
+       origin = 'api'
  where registry_name = :name::text
    and version = coalesce(:version::text, version)
    and (status, coalesce(status_message, ''))

@@ -19,7 +19,7 @@ from service.permissions import Caller
 from service.profile import base_url, read_profile
 from service.rules import META_SIZE
 from service.serverjson import check
-from service.staging import mark_latest
+from service.staging import first_fields, mark_latest
 from service.store.base import Store, Transaction
 from service.versions import precedence
 
@@ -193,7 +193,7 @@ async def _server(work: Transaction, caller: Caller, publication: Publication) -
             name=publication.name,
             base_url=base,
             version=publication.version,
-            profile=msgspec.json.encode(profile).decode(),
+            profile=first_fields(profile),
         )
     server_id: int = await work.value("publish_server", name=publication.name)
     return server_id

@@ -10,7 +10,7 @@ import msgspec
 
 from service.entries import Entry
 from service.precedence import REGISTRY, may_say
-from service.profile import read_profile
+from service.profile import Profile, read_profile
 from service.store.base import Row, Transaction
 
 Key = tuple[str, str]
@@ -153,9 +153,13 @@ def _version_record(
 
 def _server_record(entry: Entry) -> tuple[str, ...]:
     profile = read_profile(entry.name, entry.document, entry.meta)
+    return entry.name, profile.base_url, entry.version, first_fields(profile)
+
+
+def first_fields(profile: Profile) -> str:
+    """What a new server shows, as JSON, and that its entry says so."""
     fields = msgspec.structs.asdict(profile)
-    shown = {**fields, "field_sources": dict.fromkeys(_given(fields), REGISTRY)}
-    return entry.name, profile.base_url, entry.version, _json(shown)
+    return _json({**fields, "field_sources": dict.fromkeys(_given(fields), REGISTRY)})
 
 
 def _shown(row: Row) -> dict[str, object]:

@@ -61,7 +61,7 @@ update server
 insert into server (
   registry_name, primary_url, latest_version, last_indexed_at,
   name, title, host_type, description, homepage, author_name, license,
-  readme_content, keywords, categories, stars, forks, open_issues
+  readme_content, keywords, categories, stars, forks, open_issues, field_sources
 )
 select :name,
        iif(
@@ -74,7 +74,7 @@ select :name,
        p ->> 'name', p ->> 'title', p ->> 'host_type', p ->> 'description',
        p ->> 'homepage', p ->> 'author_name', p ->> 'license', p ->> 'readme_content',
        p ->> 'keywords', p ->> 'categories', coalesce(p ->> 'stars', 0),
-       coalesce(p ->> 'forks', 0), coalesce(p ->> 'open_issues', 0)
+       coalesce(p ->> 'forks', 0), coalesce(p ->> 'open_issues', 0), p -> 'field_sources'
   from (select :profile as p)
  where true
     on conflict do nothing;
@@ -112,7 +112,8 @@ update server_version
        content_hash = :content_hash,
        problems = '[]',
        updated_at = max(strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), updated_at),
-       source_updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+       source_updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'),
+       origin = 'api'
  where registry_name = :name
    and version = :version
 returning server_id, version;
@@ -128,7 +129,8 @@ update server_version
          max(strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), published_at)
        ),
        updated_at = max(strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), updated_at),
-       source_updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+       source_updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'),
+       origin = 'api'
  where registry_name = :name
    and version = coalesce(:version, version)
    and (status, coalesce(status_message, '')) is not (:status, coalesce(:message, ''))

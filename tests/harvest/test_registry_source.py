@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -14,7 +15,6 @@ from service.models_harvest import Order
 from service.settings import Settings
 from service.store.base import Store
 from service.targets import Sources
-from tests.conftest import execute
 from tests.harvest.conftest import item, run
 from tests.harvest.places import Place, place
 from tests.harvest.registries import Registry, endless, text
@@ -192,16 +192,19 @@ async def test_a_bad_registry_is_left_in_time_and_the_others_go_on(
     assert job["error_message"] == report.failures[0].message
 
 
-@pytest.mark.postgresql
 async def test_what_came_by_the_api_is_not_replaced_and_not_buried(
-    mirror: Mirror, database_url: str
+    mirror: Mirror, client: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
-    registry = Registry(item("a/mine", title="theirs"), item("a/other"))
+    registry = Registry(item("a/mine"), item("a/other"))
     mirror = _always_whole(mirror)
     async with place(registry) as there:
         await mirror.read(there)
-        mine = "update server_version set origin = 'api' where registry_name = 'a/mine'"
-        await execute(database_url.rpartition("/")[2], mine)
+        change = await client.patch(
+            "/v0.1/servers/a%2Fmine/versions/1.0.0/status",
+            json={"status": "deprecated"},
+            headers=admin,
+        )
+        assert change.status_code == 200, change.text
         registry.items[0] = item("a/mine", at="2099-01-01", title="newer")
         assert (await mirror.read(there)).counts.changed == 0
         registry.items.pop(0)
