@@ -107,7 +107,8 @@ select row_to_json(r)::text as row
       utc_text(updated_at) as updated_at,
       utc_text(source_updated_at) as source_updated_at,
       utc_text(status_changed_at) as status_changed_at, is_latest, precedence,
-      encode(content_hash, 'hex') as content_hash, problems::text as problems
+      encode(content_hash, 'hex') as content_hash, problems::text as problems,
+      origin
       from server_version
   ) r
  order by r.id;
@@ -117,17 +118,17 @@ select row_to_json(r)::text as row
 insert into server_version (
   id, server_id, registry_name, version, document, status, status_message, published_at,
   updated_at, source_updated_at, status_changed_at, is_latest, precedence, content_hash,
-  problems
+  problems, origin
 )
 select
   id, server_id, registry_name, version, document::json, status, status_message,
   published_at, updated_at, source_updated_at, status_changed_at, is_latest, precedence,
-  decode(content_hash, 'hex'), problems::json
+  decode(content_hash, 'hex'), problems::json, origin
   from json_to_recordset(:rows::text::json) as r(
     id bigint, server_id bigint, registry_name text, version text, document text,
     status text, status_message text, published_at timestamptz, updated_at timestamptz,
     source_updated_at timestamptz, status_changed_at timestamptz, is_latest boolean,
-    precedence text, content_hash text, problems text
+    precedence text, content_hash text, problems text, origin text
   );
 
 -- name: copy_tool()

@@ -79,7 +79,8 @@ select json_object(
          'updated_at', updated_at, 'source_updated_at', source_updated_at,
          'status_changed_at', status_changed_at,
          'is_latest', json(iif(is_latest, 'true', 'false')), 'precedence', precedence,
-         'content_hash', lower(hex(content_hash)), 'problems', problems
+         'content_hash', lower(hex(content_hash)), 'problems', problems,
+         'origin', origin
        ) as row
   from server_version
  order by id;
@@ -89,14 +90,15 @@ select json_object(
 insert into server_version (
   id, server_id, registry_name, version, document, status, status_message, published_at,
   updated_at, source_updated_at, status_changed_at, is_latest, precedence, content_hash,
-  problems
+  problems, origin
 )
 select
   value ->> 'id', value ->> 'server_id', value ->> 'registry_name', value ->> 'version',
   value ->> 'document', value ->> 'status', value ->> 'status_message',
   value ->> 'published_at', value ->> 'updated_at', value ->> 'source_updated_at',
   value ->> 'status_changed_at', value ->> 'is_latest', value ->> 'precedence',
-  hex_blob(value ->> 'content_hash'), value ->> 'problems'
+  hex_blob(value ->> 'content_hash'), value ->> 'problems',
+  value ->> 'origin'
   from json_each(:rows);
 
 -- name: copy_tool()
