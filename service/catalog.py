@@ -79,11 +79,14 @@ async def add_server(store: Store, body: ServerBody) -> tuple[Reference, str]:
     Raises Conflict with the path of the server that has the URL or the registry name.
     """
     text = _checked(body)
-    async with store.transaction() as work:
+
+    async def add(work: Queries) -> tuple[Reference, str]:
         added = Reference(await work.value("server_add", server=text))
         if added.id is None:
             raise await _taken(work, added, body)
         return added, await get_server(work, added)
+
+    return await store.transact(add)
 
 
 async def put_server(
@@ -99,12 +102,15 @@ async def put_server(
     registry name.
     """
     text = _checked(changes)
+
+    async def change(work: Queries) -> str:
+        held = await _hold(work, server, expected)
+        _keep_published_name(held, changes)
+        await work.run("server_change", id=held["id"], changes=text)
+        return await get_server(work, server)
+
     try:
-        async with store.transaction() as work:
-            held = await _hold(work, server, expected)
-            _keep_published_name(held, changes)
-            await work.run("server_change", id=held["id"], changes=text)
-            return await get_server(work, server)
+        return await store.transact(change)
     except Conflict:
         raise await _taken(store, server, changes) from None
 
@@ -116,9 +122,12 @@ async def delete_server(
 
     Raises NotFound and PreconditionFailed as put_server does.
     """
-    async with store.transaction() as work:
+
+    async def delete(work: Queries) -> None:
         held = await _hold(work, server, expected)
         await work.run("server_delete", id=held["id"])
+
+    await store.transact(delete)
 
 
 async def _hold(work: Queries, server: Reference, expected: Collection[str]) -> Row:

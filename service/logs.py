@@ -11,6 +11,7 @@ import structlog
 
 from service.settings import Settings
 
+SAID_EVERY_S = 5.0
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SECRET = re.compile(r"(://[^/\s:@]*):[^/\s]*@|\bmcps_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
 
@@ -57,6 +58,24 @@ def configure(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("uvicorn.access").disabled = True
+
+
+class Seldom:
+    """Says what happens to many requests at once in one line every few seconds."""
+
+    def __init__(self, log: Any) -> None:  # noqa: ANN401 - structlog's proxy
+        self._log = log
+        self._said: dict[str, float] = {}
+        self._more: dict[str, int] = {}
+
+    def __call__(self, kind: str, event: str, **values: object) -> None:
+        """Log one event of a kind, or count it as `more` for the next line."""
+        now = time.monotonic()
+        if now - self._said.get(kind, -SAID_EVERY_S) < SAID_EVERY_S:
+            self._more[kind] = self._more.get(kind, 0) + 1
+            return
+        self._said[kind] = now
+        self._log.warning(event, more=self._more.pop(kind, 0), **values)
 
 
 def configure_for_commands() -> None:

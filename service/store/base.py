@@ -4,14 +4,15 @@ Values cross this border as str, int, float, bool, bytes or None, in both dialec
 alike: times as ISO 8601 text, JSON as text. Rows are read by column name.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
 Dialect = Literal["postgresql", "sqlite"]
 Value = str | int | float | bool | bytes | None
+T = TypeVar("T")
 
 
 class Row(Protocol):
@@ -70,6 +71,8 @@ class Health(msgspec.Struct, frozen=True):
     detail: str
     schema_version: str
     schema_needed: str
+    answers: bool
+    """Whether the server is there, be its schema as it may."""
 
 
 class Store(Queries, Protocol):
@@ -89,6 +92,13 @@ class Store(Queries, Protocol):
         self, *, timeout_s: float | None = None
     ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction; `timeout_s` replaces the limits of a request."""
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` gives in one transaction, within the limits of a request.
+
+        It runs again when it is certain that nothing of it happened: the connection
+        was lost before the end, or another transaction was in the way.
+        """
 
     def stream(
         self, query: str, /, **values: Value

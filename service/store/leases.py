@@ -64,6 +64,9 @@ class Leases(Generic[C]):
         self._is_fit = is_fit
         self._free: list[C] = []
         self._leased = 0
+        self._moved_at = 0.0
+        self.answered_at = 0.0
+        """When a connection last came back from work that went well."""
         self._waiters: deque[asyncio.Future[C | None]] = deque()
 
     @property
@@ -76,6 +79,10 @@ class Leases(Generic[C]):
         """How many wait for one."""
         return sum(not waiter.done() for waiter in self._waiters)
 
+    def stuck_s(self) -> float:
+        """How long nothing has come back although somebody works or waits."""
+        return time.monotonic() - self._moved_at if self.in_use else 0.0
+
     async def take(self, limit_s: float) -> C:
         """A connection that works, for one user until it comes back.
 
@@ -83,6 +90,8 @@ class Leases(Generic[C]):
         new one cannot be opened in it.
         """
         began_at = time.monotonic()
+        if not self.in_use:
+            self._moved_at = began_at
         while True:
             left_s = limit_s - (time.monotonic() - began_at)
             connection = self._free.pop() if self._free else await self._wait(left_s)
@@ -98,13 +107,15 @@ class Leases(Generic[C]):
         if connection.is_closed() or connection.is_in_transaction():
             await self.drop(connection)
             return
-        connection.used_at = time.monotonic()
+        now = time.monotonic()
+        connection.used_at = self._moved_at = self.answered_at = now
         if not self._wake(connection):
             self._free.append(connection)
 
     async def drop(self, connection: C) -> None:
         """Give one back to the pool, which looks after what became of it."""
         self._leased -= 1
+        self._moved_at = time.monotonic()
         try:
             await self._pool.release(connection.proxy)
         finally:

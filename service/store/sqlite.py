@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 import structlog
@@ -22,6 +22,8 @@ from service.store.sqlite_file import require_file, sqlite_url
 from service.store.sqlite_pool import Slots
 
 log = structlog.get_logger("store")
+
+T = TypeVar("T")
 
 MOST_READERS = 4
 MOVED = "the SQLite file was removed or replaced: stop MCPS, put it back, start again"
@@ -126,6 +128,11 @@ class SqliteStore:
                     raise
         except (aiosqlite.Error, OverflowError, UnicodeError) as error:
             raise translate_sqlite(error) from error
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` gives in one transaction; a file has nothing to repeat for."""
+        async with self.transaction() as inside:
+            return await work(inside)
 
     @asynccontextmanager
     async def stream(

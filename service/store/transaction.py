@@ -1,6 +1,7 @@
 """Named queries inside one transaction of asyncpg, whose connection is handed in."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from service.store.base import Row, Value
@@ -60,6 +61,26 @@ class DriverTransaction:
     def _bound(self, name: str, values: dict[str, Value]) -> tuple[str, list[Value]]:
         query = self._query(name)
         return query.sql, query.arguments(values)
+
+
+@asynccontextmanager
+async def begun(
+    transaction: Any,  # noqa: ANN401 - asyncpg's, untyped
+    is_lost: Callable[[BaseException], bool],
+) -> AsyncIterator[None]:
+    """A transaction that is rolled back only where somebody still answers.
+
+    On a connection that hangs the driver would wait for its rollback as long as for a
+    statement: whoever gave up would wait twice.
+    """
+    await transaction.start()
+    try:
+        yield
+    except BaseException as error:
+        if not is_lost(error):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
 
 
 def count(status: str) -> int:
