@@ -73,20 +73,15 @@ async def get_server(store: Queries, server: Reference) -> str:
     return body
 
 
-async def add_server(store: Store, body: ServerBody) -> tuple[Reference, str]:
-    """Add a server; gives it whole.
+async def add_server(work: Queries, body: ServerBody) -> tuple[Reference, str]:
+    """Add a server, in a transaction of the caller; gives it whole.
 
     Raises Conflict with the path of the server that has the URL or the registry name.
     """
-    text = _checked(body)
-
-    async def add(work: Queries) -> tuple[Reference, str]:
-        added = Reference(await work.value("server_add", server=text))
-        if added.id is None:
-            raise await _taken(work, added, body)
-        return added, await get_server(work, added)
-
-    return await store.transact(add)
+    added = Reference(await work.value("server_add", server=_checked(body)))
+    if added.id is None:
+        raise await _taken(work, added, body)
+    return added, await get_server(work, added)
 
 
 async def put_server(

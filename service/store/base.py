@@ -93,11 +93,17 @@ class Store(Queries, Protocol):
     ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction; `timeout_s` replaces the limits of a request."""
 
-    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
         """What `work` gives in one transaction, within the limits of a request.
 
         It runs again when it is certain that nothing of it happened: the connection
-        was lost before the end, or another transaction was in the way.
+        was lost before the end, or another transaction was in the way. What is
+        `is_repeatable` also runs again when nobody knows whether it happened.
         """
 
     def stream(

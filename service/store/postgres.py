@@ -198,7 +198,12 @@ class PostgresStore:
             lock = str(LOCK_TIMEOUT_MS)
             await work.row("session_limits", timeout_ms=limit, lock_ms=lock)
 
-    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
         """What `work` gives in one transaction; again when none of it happened."""
         began_at = time.monotonic()
         is_ending = False
@@ -214,7 +219,7 @@ class PostgresStore:
         def may_repeat(error: Exception) -> bool:
             # Whether a commit happened whose answer was lost, nobody knows.
             is_sure = not is_ending or proves_nothing_ran(error.__cause__ or error)
-            return is_sure and is_transient(error)
+            return (is_sure or is_repeatable) and is_transient(error)
 
         self._breaker.check()
         try:

@@ -129,8 +129,14 @@ class SqliteStore:
         except (aiosqlite.Error, OverflowError, UnicodeError) as error:
             raise translate_sqlite(error) from error
 
-    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
         """What `work` gives in one transaction; a file has nothing to repeat for."""
+        del is_repeatable
         async with self.transaction() as inside:
             return await work(inside)
 
