@@ -54,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     api_workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    api_reuse_port: bool = False
     root_path: str = ""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1_048_576
     max_requests_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1000
