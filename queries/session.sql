@@ -17,6 +17,16 @@ select case
          else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
        end as timeline;
 
+-- name: session_place()$
+-- How far the log is written on a primary, or replayed on a replica, in bytes.
+select pg_wal_lsn_diff(
+         case
+           when pg_is_in_recovery() then pg_last_wal_replay_lsn()
+           else pg_current_wal_lsn()
+         end,
+         '0/0'
+       )::bigint as place;
+
 -- name: session_limits(timeout_ms, lock_ms)^
 -- Sets the statement and lock limits of the current transaction, in milliseconds.
 select set_config('statement_timeout', :timeout_ms, true) as statement_timeout,

@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = "data"
     # database
     database_url: str = ""
+    database_replica_url: str = ""
+    database_replica_lag: Positive = 5.0
     postgres_host: str = ""
     postgres_port: Annotated[int, Meta(ge=1, le=65_535)] = 5432
     postgres_user: str = "mcps"
@@ -232,6 +234,8 @@ def _shown(name: str, text: str) -> str:
 
 
 def _refuse_insecure(settings: Settings) -> None:
+    if settings.database_replica_url:
+        _refuse_wrong_replica(settings)
     if settings.database_url and settings.is_sqlite:
         sqlite_path(settings.database_url)
     elif settings.database_url:
@@ -254,6 +258,17 @@ def _refuse_insecure(settings: Settings) -> None:
         variable = "DATABASE_URL" if settings.database_url else "POSTGRES_PASSWORD"
         message = f"{variable}: a default password is refused in production"
         raise InvalidSettings(message)
+
+
+def _refuse_wrong_replica(settings: Settings) -> None:
+    if settings.is_sqlite or not settings.is_configured:
+        message = "DATABASE_REPLICA_URL: only a configured PostgreSQL has a replica"
+        raise InvalidSettings(message)
+    try:
+        plain_url(settings.database_replica_url)
+    except InvalidSettings:
+        message = "DATABASE_REPLICA_URL: expected postgresql://user@host:5432/name"
+        raise InvalidSettings(message) from None
 
 
 _BOOLEANS = {

@@ -9,12 +9,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
-from service import errors, metrics
+from service import errors
 from service.store.base import Health
-
-log = structlog.get_logger("store")
 
 KNOWN_AFTER_S = 0.4
 FAST_PROBES = 20
@@ -29,9 +25,9 @@ class Breaker:
         self,
         look: Callable[[], Awaitable[Health]],
         answered_at: Callable[[], float],
-        tell: Callable[[], None],
+        tell: Callable[[bool], None],
     ) -> None:
-        """How to look, when the database last answered, how to say that it is down."""
+        """How to look, when the database last answered, whom to tell if it is up."""
         self._look = look
         self._answered_at = answered_at
         self._tell = tell
@@ -82,9 +78,7 @@ class Breaker:
         self._task = None
         if self._is_open:
             self._is_open = False
-            metrics.DB_UP.set(1)
-            down_s = round(time.monotonic() - began_at, 2)
-            log.warning("database is back", down_s=down_s)
+            self._tell(True)
 
     async def _pause(self, tries: int) -> None:
         """Wait for the next look; it is slower once the database is long gone."""
@@ -95,7 +89,6 @@ class Breaker:
         await asyncio.sleep(every_s)
 
     def _open(self) -> None:
-        metrics.DB_UP.set(0)
         if not self._is_open:
             self._is_open = True
-            self._tell()
+            self._tell(False)

@@ -33,6 +33,7 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "migration_role": _ONE_FILE,
     "migration_session": _MIGRATING,
     "session_limits": _LIMITS,
+    "session_place": "an SQLite file has no replica",
     "session_role": "an SQLite file has no standby that takes over",
     "vector_nearest": _VECTORS,
     "vector_similar": _VECTORS,

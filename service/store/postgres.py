@@ -67,8 +67,12 @@ class PostgresStore:
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(
+        self, settings: Settings, url: str, *, is_replica: bool = False
+    ) -> None:
+        """A replica tries nothing twice, and no gauge shows it."""
         self.url = masked_url(url)
+        self._is_replica = is_replica
         self._settings = settings
         self._queries = load_queries("postgresql")
         role_sql = self._queries["session_role"].sql
@@ -83,7 +87,7 @@ class PostgresStore:
         self._leases: Leases[Connection] = Leases(self._pool, kept, most, self._is_fit)
         self._probe = Probe(self._connect_probe)
         self._breaker = Breaker(
-            self._probe.look, lambda: self._leases.answered_at, self._tell_down
+            self._probe.look, lambda: self._leases.answered_at, self._tell
         )
         self._watch = SerialWatch(self._connect_watch)
         self._serials = Rounds(self._ask_serial)
@@ -258,7 +262,8 @@ class PostgresStore:
     async def health(self) -> Health:
         """Ask the database on a connection of its own; at most once a second."""
         health = await self._probe.health()
-        metrics.DB_UP.set(1 if health.healthy else 0)
+        if not self._is_replica:
+            metrics.DB_UP.set(1 if health.healthy else 0)
         return health
 
     def pool(self) -> PoolState:
@@ -277,6 +282,8 @@ class PostgresStore:
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
         state = self.pool()
+        if self._is_replica:
+            return state
         metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
         metrics.POOL_CHECKED_OUT.set(state.checked_out)
         metrics.POOL_OVERFLOW.set(state.overflow)
@@ -290,6 +297,7 @@ class PostgresStore:
 
     async def serial(self) -> int:
         """The serial of the catalog, asked of the database after this call began."""
+        self._breaker.check()
         return await self._serials.ask()
 
     async def _ask_serial(self) -> int:
@@ -320,7 +328,7 @@ class PostgresStore:
             if query.is_write:
                 self._watch.doubt()
         may_repeat = not query.is_write or proves_nothing_ran(first)
-        if not may_repeat or not is_transient(first):
+        if self._is_replica or not may_repeat or not is_transient(first):
             raise self._failed(first) from first
         try:
             spent_s = time.monotonic() - began_at
@@ -372,12 +380,16 @@ class PostgresStore:
             _seldom(failure.code, failure.message, in_use=self._leases.in_use)
         return failure
 
-    def _tell_down(self) -> None:
-        error = self._probe.error
-        if is_refused_login(error):
-            log.critical("database refuses the login", error=str(error))
+    def _tell(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        error = str(self._probe.error)
+        if not self._is_replica:
+            metrics.DB_UP.set(is_up)
+        if is_up:
+            log.warning("database is back", url=self.url)
+        elif is_refused_login(self._probe.error):
+            log.critical("database refuses the login", url=self.url, error=error)
         else:
-            log.error("database is down", error=str(error))
+            log.error("database is down", url=self.url, error=error)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

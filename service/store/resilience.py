@@ -145,7 +145,14 @@ def _by_type(error: BaseException) -> type[errors.McpsError]:
 def _tell(state: str, error: BaseException) -> None:
     """One line for each kind of failure, however many requests it hits."""
     kind = state or type(error).__name__
-    _seldom(kind, "database call failed", sqlstate=state, error=_short(error))
+    is_ours = _kind(error) is errors.SchemaMismatch
+    _seldom(
+        kind,
+        "database call failed",
+        level="critical" if is_ours else "warning",
+        sqlstate=state,
+        error=_short(error),
+    )
 
 
 def _short(error: BaseException) -> str:
