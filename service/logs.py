@@ -1,5 +1,6 @@
 """Logs as JSON or text on standard error; one line per request through a fast path."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -58,6 +59,7 @@ def configure(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
 
 class Seldom:
@@ -68,14 +70,16 @@ class Seldom:
         self._said: dict[str, float] = {}
         self._more: dict[str, int] = {}
 
-    def __call__(self, kind: str, event: str, **values: object) -> None:
+    def __call__(
+        self, kind: str, event: str, *, level: str = "warning", **values: object
+    ) -> None:
         """Log one event of a kind, or count it as `more` for the next line."""
         now = time.monotonic()
         if now - self._said.get(kind, -SAID_EVERY_S) < SAID_EVERY_S:
             self._more[kind] = self._more.get(kind, 0) + 1
             return
         self._said[kind] = now
-        self._log.warning(event, more=self._more.pop(kind, 0), **values)
+        getattr(self._log, level)(event, more=self._more.pop(kind, 0), **values)
 
 
 def configure_for_commands() -> None:
@@ -102,6 +106,12 @@ def access(
     else:
         line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
     sys.stderr.write(line + "\n")
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """A request that is dropped at a second signal is no error of anybody."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 def _encode(value: Any, **_options: Any) -> str:  # noqa: ANN401 - whatever is logged

@@ -163,7 +163,8 @@ def _responses(
         content = {"schema": by_type[repr(spec.answer)]}
         success["content"] = {"application/json": content}
     elif spec.status not in {204, 304}:
-        success["content"] = {spec.media: {"schema": {"type": "string"}}}
+        kind = "object" if spec.media == "application/json" else "string"
+        success["content"] = {spec.media: {"schema": {"type": kind}}}
     responses: Schema = {str(spec.status): success}
     if method == "get" and path.startswith((*OPEN_PATHS, *KEYED_PATHS)):
         responses["304"] = {"description": _UNCHANGED}
