@@ -1,6 +1,7 @@
 """A19, A21, A22: transactions in each other's way, schemas and clocks that change."""
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -26,7 +27,8 @@ TOUCH = Query(
 
 
 def store_of(url: str) -> PostgresStore:
-    store = PostgresStore(read_settings({"DATABASE_URL": url}), url)
+    variables = {"DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "0", "DATABASE_URL": url}
+    store = PostgresStore(read_settings(variables), url)
     store._queries[TOUCH.name] = TOUCH
     store._timers[TOUCH.name] = metrics.QUERY_SECONDS.labels(TOUCH.name)
     return store
@@ -45,13 +47,14 @@ async def test_writers_in_opposite_order_all_succeed(
         done = tries = failed = 0
         ends_at = time.monotonic() + figures.pick(3, 10)
 
-        async def write(order: list[int]) -> None:
+        async def write(chance: random.Random) -> None:
             nonlocal done, tries, failed
 
             async def touch(work: Queries) -> None:
                 nonlocal tries
                 tries += 1
-                for server in order:
+                # In any order: that of another one may be the opposite.
+                for server in chance.sample(ids, 2):
                     await work.run("test_touch", id=server)
 
             while time.monotonic() < ends_at:
@@ -61,11 +64,10 @@ async def test_writers_in_opposite_order_all_succeed(
                 except errors.Unavailable:
                     failed += 1
 
-        orders = [ids if n % 2 else ids[::-1] for n in range(20)]
-        await asyncio.gather(*map(write, orders))
+        await asyncio.gather(*(write(random.Random(seed)) for seed in range(20)))
         await store.close()
         sql = "select sum(forks) from server where keywords ? 'moving'"
-        assert database.value(cluster, sql) == 5 * done
+        assert database.value(cluster, sql) == 2 * done
         figures.count("A19", f"failed of {done + failed}", failed, 0)
         figures.tell("A19", f"{tries - done} transactions tried again")
         assert tries > done, "no transaction was in the way of another"
@@ -84,16 +86,16 @@ async def test_a_schema_that_changes_under_the_service_gives_no_500(
             "alter table server drop column extra",
             "create index server_by_name on server (left(name, 200), id)",
         ):
-            await asyncio.to_thread(database.run, rig.cluster, statement)
+            await rig.sql(statement)
             await rig.for_s(0.7)
         found = after(rig.calls, at)
         figures.at_least("A21", "answers", share_good(found), 0.99)
-        database.run(rig.cluster, "alter table server rename doc to document")
+        await rig.sql("alter table server rename doc to document")
         await rig.for_s(1.5)
         reason = await rig.service.client.get("/servers?limit=7&sort=name")
         assert reason.status == 503
         assert reason.json()["code"] == "schema_mismatch"
-        database.run(rig.cluster, "alter table server rename document to doc")
+        await rig.sql("alter table server rename document to doc")
         await rig.until_good(time.monotonic())
         told = [line for line in rig.service.lines() if "42703" in line]
         assert told

@@ -52,7 +52,7 @@ async def hang(rig: Rig, figures: Figures, line: str, seconds: float) -> None:
     figures.at_most(line, "liveness", max(a.took_s for a in alive), 0.05)
     figures.at_most(line, "metrics", max(a.took_s for a in metrics), 0.05)
     known = after(rig.calls, at + GRACE_S)
-    figures.at_most(line, "503 once known, p99", quantile_s(known, 0.99), KNOWN_S)
+    figures.at_most(line, "answers once known, p99", quantile_s(known, 0.99), KNOWN_S)
     assert known
 
 

@@ -43,12 +43,13 @@ async def test_a_pool_without_a_free_connection_answers_after_its_limit(
 ) -> None:
     async with lab.rig(reads_per_s=0, writes_per_s=10) as rig:
         await rig.load.stop()
-        database.run(rig.cluster, SLOW)
+        await rig.sql(SLOW)
         holders = [asyncio.create_task(hold(rig, n)) for n in range(5)]
         await until_in_use(rig, 5)
         lines = len(rig.service.lines())
         asking = rig.service.client.get
-        burst = [asyncio.create_task(asking("/servers?limit=9")) for _ in range(100)]
+        paths = [f"/servers?limit={number}&sort=name" for number in range(1, 101)]
+        burst = [asyncio.create_task(asking(path)) for path in paths]
         await without_a_connection(rig, figures)
         answers = await asyncio.gather(*burst)
         told = len(rig.service.lines()) - lines
@@ -135,7 +136,7 @@ async def test_a_server_without_a_free_slot_costs_new_connections_alone(
 @fault("A16")
 async def test_a_full_disk_stops_writes_and_no_read(lab: Lab, figures: Figures) -> None:
     async with lab.rig() as rig:
-        database.run(rig.cluster, FULL)
+        await rig.sql(FULL)
         at = time.monotonic()
         await rig.for_s(4)
         found = after(rig.calls, at)
@@ -146,7 +147,7 @@ async def test_a_full_disk_stops_writes_and_no_read(lab: Lab, figures: Figures) 
         assert codes == {"storage_full"}
         slowest_s = max(c.answer.took_s for c in writes)
         figures.at_most("A16", "503 storage_full", slowest_s, 0.15)
-        database.run(rig.cluster, "drop trigger full_disk on server")
+        await rig.sql("drop trigger full_disk on server")
         figures.at_most(
             "A16", "good after", await rig.until_good(time.monotonic()), 1.0
         )
@@ -169,15 +170,14 @@ async def test_a_really_full_tablespace_stops_writes_and_no_read(
             shutil.chown(folder, user=rig.cluster.data.owner())
             for parent in (lab.folder, *lab.folder.parents):
                 parent.chmod(parent.stat().st_mode | 0o011)
-            database.run(rig.cluster, f"create tablespace small location '{folder}'")
+            await rig.sql(f"create tablespace small location '{folder}'")
             moved = (
                 "alter table server set tablespace small",
                 "create table filler (data text) tablespace small",
             )
-            database.run(rig.cluster, *moved)
+            await rig.sql(*moved)
             with pytest.raises(psycopg.errors.DiskFull):
-                database.run(
-                    rig.cluster,
+                await rig.sql(
                     "alter table filler alter data set storage plain",
                     *(
                         "insert into filler select repeat('x', 7000)"
@@ -194,10 +194,9 @@ async def test_a_really_full_tablespace_stops_writes_and_no_read(
             bad = [c for c in found if not c.is_read and not c.is_good]
             assert {c.answer.json()["code"] for c in bad} <= {"storage_full"}
             figures.tell("A16", f"{len(bad)} writes refused on a full tablespace")
-            database.run(rig.cluster, "drop table filler")
+            await rig.sql("drop table filler")
             await rig.until_good(time.monotonic())
-            database.run(
-                rig.cluster,
+            await rig.sql(
                 "alter table server set tablespace pg_default",
             )
     finally:

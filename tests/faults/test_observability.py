@@ -141,7 +141,8 @@ async def ask(port: int, number: int) -> None:
     client = Client(port)
     with suppress(asyncio.CancelledError):
         for turn in range(10**6):
-            path = f"/servers?keyword=static&min_stars=-{turn * 4 + number}"
+            since = f"2020-01-01T00:00:00.{turn * 4 + number:06}Z"
+            path = f"/servers?keyword=static&updated_since={since}"
             await client.get(path)
             await asyncio.sleep(0.05)
     client.close()

@@ -44,13 +44,14 @@ async def test_a_killed_process_leaves_no_half_row_and_no_session(
         async def write() -> None:
             client = Client(rig.service.port)
             for number in numbers:
-                body = rows.row("added", number)
+                body = rows.row("killed", number)
                 answer = await client.write("POST", "/servers", body)
                 if answer.status != 201:
                     break
                 acked.append(number)
             client.close()
 
+        rig.ledger.also_allowed = frozenset({BROKEN})
         writers = [asyncio.create_task(write()) for _ in range(5)]
         await until(lambda: len(acked) > 200, limit_s=60)
         rig.service.process.kill()
@@ -62,10 +63,10 @@ async def test_a_killed_process_leaves_no_half_row_and_no_session(
 
         await until(is_gone)
         figures.at_most("B1", "sessions gone", time.monotonic() - killed_at, 1.0)
-        final = final_rows(rig.final_url)
+        final = final_rows(rig.final_url, ("killed",))
         assert all(map(rows.is_whole, final))
         urls = {row["primary_url"] for row in final}
-        lost = [n for n in acked if rows.url("added", n) not in urls]
+        lost = [n for n in acked if rows.url("killed", n) not in urls]
         figures.count("B1", f"lost of {len(acked)}", len(lost), 0)
 
 
@@ -102,7 +103,7 @@ async def test_a_signal_loses_no_running_request(
         SHUTDOWN_DELAY="0.5",
     ) as rig:
         rig.ledger.also_allowed = frozenset({BROKEN})
-        database.run(rig.cluster, SLOW)
+        await rig.sql(SLOW)
         running = [asyncio.create_task(slow(rig, n)) for n in range(10)]
         await until_in_use(rig, 10)
         broken_before = rig.service.client.broken_idle
@@ -153,9 +154,10 @@ async def test_every_signal_ends_it_without_a_traceback(
     lab: Lab, figures: Figures, name: str
 ) -> None:
     async with lab.rig(reads_per_s=0, writes_per_s=0, DB_POOL_SIZE="12") as rig:
-        database.run(rig.cluster, SLOW)
+        await rig.sql(SLOW)
         running = asyncio.create_task(slow(rig, 1))
         await until_in_use(rig, 1)
+        rig.ledger.also_allowed = frozenset({BROKEN})
         number = getattr(signal, name.split(maxsplit=1)[0])
         rig.service.process.send_signal(number)
         at = time.monotonic()
@@ -183,7 +185,7 @@ async def test_a_new_process_takes_the_port_over(lab: Lab, figures: Figures) -> 
             port = str(old.port)
             async with serving(folder, API_PORT=port, **variables) as new:
                 answers = asyncio.create_task(ask_often(old.port, 500))
-                await until(lambda: "Uvicorn running" in new.log.read_text())
+                await until(lambda: "startup complete" in new.log.read_text())
                 await asyncio.sleep(0.5)
                 assert await old.end() == 0
                 bad = [a for a in await answers if a.status != 200]
@@ -270,6 +272,29 @@ async def test_too_few_open_files_do_not_end_it(lab: Lab, figures: Figures) -> N
         kept.close()
         await rig.load.stop()
         assert share_good(rig.calls) > 0.3
+
+
+@pytest.mark.faults
+@fault("B9")
+async def test_a_request_that_fails_or_hangs_is_the_only_one(
+    lab: Lab, figures: Figures
+) -> None:
+    async with lab.rig(reads_per_s=0, writes_per_s=0) as rig:
+        asking = rig.service.client.get
+        rig.proxy.refusal = "XX000"
+        failed = await asking("/servers?category=one")
+        rig.proxy.refusal = ""
+        assert failed.status == 500
+        assert b"injected" not in failed.body
+        assert (await asking("/servers?category=one")).status == 200
+        assert any("injected XX000" in line for line in rig.service.lines())
+        await rig.sql(SLOW.replace(f"{SLOW_S}", "30"))
+        late = await slow(rig, 1)
+        assert late.status == 503
+        assert late.json()["code"] == "deadline_exceeded"
+        figures.at_most("B9", "503 deadline_exceeded", late.took_s, 3.0)
+        assert (await asking("/servers?category=two")).status == 200
+        assert "test_admin_key" not in "\n".join(rig.service.lines())
 
 
 @pytest.mark.soak

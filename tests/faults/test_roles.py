@@ -35,7 +35,7 @@ async def test_a_read_only_server_serves_reads_and_refuses_writes_at_once(
             "where usename = 'mcps'"
         )
         at = time.monotonic()
-        database.run(rig.cluster, read_only, kill)
+        await rig.sql(read_only, kill)
         await rig.for_s(figures.pick(1.5, 4))
         reads, writes = sides(rig, at + 0.3)
         figures.at_least("A17", "reads", share_good(reads), 1.0)
@@ -44,7 +44,7 @@ async def test_a_read_only_server_serves_reads_and_refuses_writes_at_once(
         assert {c.answer.json()["code"] for c in refused} == {"read_only"}
         slowest_s = max(c.answer.took_s for c in refused)
         figures.at_most("A17", "503 read_only", slowest_s, 0.1)
-        database.run(rig.cluster, "alter role mcps reset default_transaction_read_only")
+        await rig.sql("alter role mcps reset default_transaction_read_only")
         healed_s = await rig.until_good(time.monotonic())
         figures.at_most("A17", "writes again", healed_s, 2.0)
 
@@ -150,7 +150,7 @@ async def test_a_demoted_server_is_noticed_and_its_promotion_too(
         figures.at_least("A17", "reads (demoted)", share_good(reads), 1.0)
         codes = {c.answer.json()["code"] for c in writes if not c.is_good}
         assert codes == {"read_only"}
-        database.run(rig.cluster, "select pg_promote(true, 30)")
+        await rig.sql("select pg_promote(true, 30)")
         healed_s = await rig.until_good(time.monotonic())
         figures.at_most("A17", "writes after promotion", healed_s, 2.0)
 

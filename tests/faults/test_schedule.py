@@ -19,7 +19,7 @@ TERMINATE = (
 
 
 async def terminate(rig: Rig, seconds: float) -> None:
-    await asyncio.to_thread(database.run, rig.cluster, TERMINATE)
+    await rig.sql(TERMINATE)
     await rig.for_s(seconds)
 
 

@@ -37,9 +37,9 @@ async def test_a_writer_that_holds_the_file_stops_writes_and_no_read(
         assert added.status == 201
         holder = sqlite3.connect(file, isolation_level=None)
         holder.execute("begin immediate")
-        writing = asyncio.create_task(
-            Client(service.port).write("POST", "/servers", rows.row("added", 2))
-        )
+        other = Client(service.port)
+        body = rows.row("added", 2)
+        writing = asyncio.create_task(other.write("POST", "/servers", body))
         until = time.monotonic() + 3
         while time.monotonic() < until:
             answer = await client.get("/servers?limit=1")
@@ -47,6 +47,7 @@ async def test_a_writer_that_holds_the_file_stops_writes_and_no_read(
             figures.at_most("A25", "reads under a lock", answer.took_s, 0.1)
             await asyncio.sleep(0.05)
         refused = await writing
+        other.close()
         holder.rollback()
         holder.close()
         assert refused.status == 503

@@ -41,6 +41,16 @@ class Call(msgspec.Struct, frozen=True):
         """Whether it did what was asked."""
         return self.answer.status in {200, 201}
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether it says that it shows an earlier state, because nobody knows."""
+        return "database-away" in self.answer.headers.get("cache-status", "")
+
+    @property
+    def is_healed(self) -> bool:
+        """Whether the database answered it."""
+        return self.is_good and not self.is_stale
+
 
 class Load:
     """The requests of one test."""
@@ -153,7 +163,7 @@ def quantile_s(calls: Sequence[Call], share: float) -> float:
 
 def healed_s(calls: Sequence[Call], at: float) -> float:
     """How long after a moment the last call began that failed; 0 without any."""
-    bad = [call.answer.began_at for call in calls if not call.is_good]
+    bad = [call.answer.began_at for call in calls if not call.is_healed]
     return max(0.0, max(bad, default=at) - at)
 
 
@@ -162,7 +172,7 @@ def longest_failure_s(calls: Sequence[Call]) -> float:
     longest = 0.0
     first: float | None = None
     for call in sorted(calls, key=lambda call: call.answer.began_at):
-        if call.is_good:
+        if call.is_healed:
             first = None
             continue
         first = call.answer.began_at if first is None else first

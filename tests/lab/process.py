@@ -40,7 +40,7 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "service", "serve"],
                 cwd=log.parent,
-                env=_environment(API_PORT=str(self.port), **variables),
+                env=_environment(**{**variables, "API_PORT": str(self.port)}),
                 stdout=out,
                 stderr=out,
             )

@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 CHUNK = 65_536
 _RESET = struct.pack("ii", 1, 0)
@@ -22,6 +23,10 @@ class Proxy:
     def __init__(self, target: Callable[[], int]) -> None:
         """`target` gives the port of the server at the time of a connection."""
         self._target = target
+        # Its own thread: a test may block its loop with a statement that waits for
+        # what only passes here.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
         self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -41,32 +46,52 @@ class Proxy:
         """A SQLSTATE that every request gets instead of an answer."""
 
     async def __aenter__(self) -> Self:
+        self._thread.start()
         await self.listen()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self.refuse()
+        await self._there(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    async def listen(self) -> None:
+        """Take connections, always on the same port."""
+        await self._there(self._listen())
+
+    async def refuse(self) -> None:
+        """Close everything and refuse connections until `listen`."""
+        await self._there(self._refuse())
+
+    def reset(self) -> None:
+        """Cut every connection with RST."""
+        self._loop.call_soon_threadsafe(self._reset)
+
+    async def _there(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something on the loop of the proxy."""
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _end(self) -> None:
+        await self._refuse()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def listen(self) -> None:
-        """Take connections, always on the same port."""
+    async def _listen(self) -> None:
         self._server = await asyncio.start_server(
             self._accept, "127.0.0.1", self.port, backlog=1000
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def refuse(self) -> None:
-        """Close everything and refuse connections until `listen`."""
+    async def _refuse(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
-        self.reset()
+        self._reset()
         await asyncio.sleep(0)
 
-    def reset(self) -> None:
-        """Cut every connection with RST."""
+    def _reset(self) -> None:
         for pair in list(self._pairs):
             pair.cut()
 
@@ -77,7 +102,8 @@ class Proxy:
 
     @is_hole.setter
     def is_hole(self, value: bool) -> None:
-        (self._flows.clear if value else self._flows.set)()
+        change = self._flows.clear if value else self._flows.set
+        self._loop.call_soon_threadsafe(change)
 
     def _accept(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -151,12 +177,11 @@ class _Pair:
 
     async def _pass_up(self, data: bytes) -> None:
         proxy = self._proxy
-        if proxy.refusal and not data.endswith(b"\x00\x00\x00\x04"):
-            return
-        if proxy.refusal:
+        is_whole = data.startswith(b"Q") or data.endswith(b"\x00\x00\x00\x04")
+        if proxy.refusal and is_whole:
             self._near[1].write(refused(proxy.refusal))
             await self._near[1].drain()
-        elif not proxy.drops_up:
+        elif not (proxy.refusal or proxy.drops_up):
             await self._write(self._far[1], data)
 
     async def _pass_down(self, data: bytes) -> None:

@@ -56,9 +56,14 @@ class Rig:
         )
         self.load.start()
         self._walker = asyncio.create_task(self._walk())
-        await self.load.until_calls(WARM_CALLS)
+        if reads_per_s or writes_per_s:
+            await self.load.until_calls(WARM_CALLS)
         self._files = self.service.open_files()
         self._rss_bytes = self.service.rss_bytes()
+
+    async def sql(self, *statements: str) -> None:
+        """Run statements as the owner of the cluster, while the load goes on."""
+        await asyncio.to_thread(database.run, self.cluster, *statements)
 
     async def for_s(self, seconds: float) -> None:
         """Let the fault last."""
@@ -68,10 +73,10 @@ class Rig:
         """Wait for a second without a failure; gives when it began, from `since`."""
         ends_at = time.monotonic() + limit_s
         while time.monotonic() < ends_at:
-            bad = [c.answer.ended_at for c in self.calls if not c.is_good]
+            bad = [c.answer.ended_at for c in self.calls if not c.is_healed]
             last_bad_at = max(bad, default=since)
             if time.monotonic() - max(last_bad_at, since) >= 1.0:
-                began = [c.answer.began_at for c in self.calls if not c.is_good]
+                began = [c.answer.began_at for c in self.calls if not c.is_healed]
                 return max(0.0, max(began, default=since) - since)
             await asyncio.sleep(0.05)
         message = f"still failing after {limit_s} s: {self.complaint()}"
