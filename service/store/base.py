@@ -10,6 +10,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from service import metrics
+
 Dialect = Literal["postgresql", "sqlite"]
 Value = str | int | float | bool | bytes | None
 T = TypeVar("T")
@@ -61,6 +63,13 @@ class PoolState(msgspec.Struct, frozen=True):
     overflow: int
     waiting: int
     timeout_s: float
+
+    def show(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.POOL_SIZE.set(self.checked_in + self.checked_out)
+        metrics.POOL_CHECKED_OUT.set(self.checked_out)
+        metrics.POOL_OVERFLOW.set(self.overflow)
+        metrics.POOL_WAITING.set(self.waiting)
 
 
 class Health(msgspec.Struct, frozen=True):

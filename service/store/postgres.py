@@ -77,7 +77,6 @@ class PostgresStore:
         self._queries = load_queries("postgresql")
         role_sql = self._queries["session_role"].sql
         self._connector = Connector(settings, url, role_sql=role_sql)
-        self._command_s = self._connector.command_s
         self._timers = {
             name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
         }
@@ -223,7 +222,7 @@ class PostgresStore:
         def may_repeat(error: Exception) -> bool:
             # Whether a commit happened whose answer was lost, nobody knows.
             is_sure = not is_ending or proves_nothing_ran(error.__cause__ or error)
-            return (is_sure or is_repeatable) and is_transient(error)
+            return (is_sure or is_repeatable) and self._may_repeat(error)
 
         self._breaker.check()
         try:
@@ -282,12 +281,8 @@ class PostgresStore:
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
         state = self.pool()
-        if self._is_replica:
-            return state
-        metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
-        metrics.POOL_CHECKED_OUT.set(state.checked_out)
-        metrics.POOL_OVERFLOW.set(state.overflow)
-        metrics.POOL_WAITING.set(state.waiting)
+        if not self._is_replica:
+            state.show()
         return state
 
     @property
@@ -318,7 +313,6 @@ class PostgresStore:
 
     async def _call(self, query: Query, values: dict[str, Value], fetch: Fetch) -> Any:  # noqa: ANN401
         arguments = query.arguments(values)
-        self._breaker.check()
         began_at = time.monotonic()
         try:
             return await self._once(query, arguments, fetch)
@@ -328,21 +322,24 @@ class PostgresStore:
             if query.is_write:
                 self._watch.doubt()
         may_repeat = not query.is_write or proves_nothing_ran(first)
-        if self._is_replica or not may_repeat or not is_transient(first):
+        if self._is_replica or not may_repeat or not self._may_repeat(first):
             raise self._failed(first) from first
         try:
             spent_s = time.monotonic() - began_at
             async with asyncio.timeout(self._settings.db_request_timeout - spent_s):
-                return await again(lambda: self._once(query, arguments, fetch), first)
+                return await again(
+                    lambda: self._once(query, arguments, fetch), first, self._may_repeat
+                )
         except Exception as error:
             raise self._failed(error) from error
 
     async def _once(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
+        self._breaker.check()
         began_at = time.perf_counter()
         connection = await self._leases.take(self._settings.db_pool_timeout)
         try:
             limit_s = self._settings.db_request_timeout - time.perf_counter() + began_at
-            limit_s = min(limit_s, self._command_s)
+            limit_s = min(limit_s, self._connector.command_s)
             answer = await fetch(connection, query.sql, *arguments, timeout=limit_s)
         except BaseException as error:
             await self._give_up(connection, error)
@@ -354,6 +351,10 @@ class PostgresStore:
         if self._settings.db_echo:
             log.info("query", query=query.name, ms=round(took_s * 1000, 2))
         return answer
+
+    def _may_repeat(self, error: Exception) -> bool:
+        """Whether another try may go better: not while the database is down."""
+        return is_transient(error) and not self._breaker.is_open
 
     async def _give_up(self, connection: Connection, error: BaseException) -> None:
         """After an answer of the server the connection is good; else nobody knows."""
@@ -384,6 +385,8 @@ class PostgresStore:
         error = str(self._probe.error)
         if not self._is_replica:
             metrics.DB_UP.set(is_up)
+        if not is_up:
+            self._leases.cut()
         if is_up:
             log.warning("database is back", url=self.url)
         elif is_refused_login(self._probe.error):

@@ -101,13 +101,13 @@ def is_transient(error: BaseException) -> bool:
 async def again(
     call: Callable[[], Awaitable[T]],
     first: Exception,
-    may_repeat: Callable[[Exception], bool] | None = None,
+    may_repeat: Callable[[Exception], bool],
 ) -> T:
     """Try `call` a few times more after a failure; the caller holds the deadline."""
     if not _is_cut(first):
         await asyncio.sleep(FIRST_WAIT_S + random.random() * JITTER_S)  # noqa: S311
     async for attempt in stamina.retry_context(
-        on=may_repeat or is_transient,
+        on=may_repeat,
         attempts=TRIES - 1,
         wait_initial=LONGEST_WAIT_S,
         wait_max=LONGEST_WAIT_S,

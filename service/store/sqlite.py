@@ -177,10 +177,7 @@ class SqliteStore:
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
         state = self.pool()
-        metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
-        metrics.POOL_CHECKED_OUT.set(state.checked_out)
-        metrics.POOL_OVERFLOW.set(state.overflow)
-        metrics.POOL_WAITING.set(state.waiting)
+        state.show()
         return state
 
     @property
