@@ -203,10 +203,21 @@ async def crowded(watch: Watch) -> None:
         client.close()
 
 
+async def away(watch: Watch) -> None:
+    client = Client(watch.service.port)
+    assert (await client.get("/servers?limit=3")).status == 200
+    await watch.proxy.refuse()
+    for _ in range(10):
+        assert (await client.get("/servers?limit=3")).status == 200
+        await asyncio.sleep(0.3)
+    client.close()
+
+
 KEY = {"x-api-key": "test_admin_key"}
 FAULTS: list[tuple[str, Callable[[Watch], Awaitable[None]]]] = [
     ("McpsDatabaseDown", down),
     ("McpsUnavailable", down),
+    ("McpsStaleAnswers", away),
     ("McpsNotScraped", gone),
     ("McpsPoolExhausted", exhausted),
     ("McpsSchemaMismatch", changed),
