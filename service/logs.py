@@ -111,7 +111,8 @@ def access(
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
     """A request that is dropped at a second signal is no error of anybody."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, asyncio.CancelledError)
+    is_told = record.getMessage().rstrip().endswith("CancelledError")
+    return not (is_told or isinstance(error, asyncio.CancelledError))
 
 
 def _encode(value: Any, **_options: Any) -> str:  # noqa: ANN401 - whatever is logged
