@@ -111,7 +111,8 @@ def access(
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
     """A request that is dropped at a second signal is no error of anybody."""
     error = record.exc_info[1] if record.exc_info else None
-    is_told = record.getMessage().rstrip().endswith("CancelledError")
+    last_line = record.getMessage().rstrip().rpartition("\n")[2]
+    is_told = last_line.startswith("asyncio.exceptions.CancelledError")
     return not (is_told or isinstance(error, asyncio.CancelledError))
 
 

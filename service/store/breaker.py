@@ -15,6 +15,8 @@ from service.store.base import Health
 KNOWN_AFTER_S = 0.4
 FAST_PROBES = 20
 PROBE_EVERY_S = 0.5
+# Where connections are cut one of some mostly lives: that is no database that is down.
+TRIES = 4
 SLOWEST_PROBE_S = 1.5
 
 
@@ -23,7 +25,7 @@ class Breaker:
 
     def __init__(
         self,
-        look: Callable[[], Awaitable[Health]],
+        look: Callable[[int], Awaitable[Health]],
         answered_at: Callable[[], float],
         tell: Callable[[bool], None],
     ) -> None:
@@ -68,7 +70,7 @@ class Breaker:
     async def _watch(self) -> None:
         began_at = time.monotonic()
         tries = 0
-        while not (await self._look()).answers:
+        while not (await self._look(1 if self._is_open else TRIES)).answers:
             tries += 1
             silent_since = max(began_at, self._answered_at())
             if time.monotonic() - silent_since >= KNOWN_AFTER_S:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from service.resources import resource
 from service.store.base import Dialect, Health, Row
+from service.store.resilience import is_cut
 
 SHARED_FOR_S = 1.0
 LIMIT_S = 0.65
@@ -53,13 +54,14 @@ class Probe:
             return self._last
         return await self.look()
 
-    async def look(self) -> Health:
+    async def look(self, tries: int = 1) -> Health:
         """The state of the database as of now, known within LIMIT_S.
 
-        Who comes while somebody looks already gets the same answer.
+        A connection that is cut is tried again at once, up to `tries` times. Who comes
+        while somebody looks already gets the same answer.
         """
         if self._looking is None:
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._look(tries))
         looking = self._looking
         done, _ = await asyncio.wait((looking,), timeout=LIMIT_S)
         if done:
@@ -77,10 +79,10 @@ class Probe:
             self._session.cut()
             self._session = None
 
-    async def _look(self) -> Health:
+    async def _look(self, tries: int) -> Health:
         began_at = time.perf_counter()
         try:
-            row = await self._ask()
+            row = await self._ask_again(tries)
         except Exception as error:  # noqa: BLE001 - every failure means unhealthy
             return self._noted(self._unhealthy(error, _ms_since(began_at)))
         finally:
@@ -98,6 +100,15 @@ class Probe:
                 answers=True,
             )
         )
+
+    async def _ask_again(self, tries: int) -> Row:
+        for _ in range(tries - 1):
+            try:
+                return await self._ask()
+            except Exception as error:
+                if not is_cut(error):
+                    raise
+        return await self._ask()
 
     async def _ask(self) -> Row:
         try:

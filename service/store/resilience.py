@@ -104,7 +104,7 @@ async def again(
     may_repeat: Callable[[Exception], bool],
 ) -> T:
     """Try `call` a few times more after a failure; the caller holds the deadline."""
-    if not _is_cut(first):
+    if not is_cut(first):
         await asyncio.sleep(FIRST_WAIT_S + random.random() * JITTER_S)  # noqa: S311
     async for attempt in stamina.retry_context(
         on=may_repeat,
@@ -119,7 +119,7 @@ async def again(
     raise first
 
 
-def _is_cut(error: BaseException) -> bool:
+def is_cut(error: BaseException) -> bool:
     """Whether a connection was lost that had worked: the next one mostly does."""
     cause = error.__cause__ if isinstance(error, errors.McpsError) else error
     return type(cause).__name__ in _LOST or isinstance(cause, ConnectionResetError)
