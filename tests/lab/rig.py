@@ -104,14 +104,22 @@ class Rig:
         service = self.service
         service.client.close()
 
+        seen: list[tuple[float, float, int]] = []
+
         async def is_calm() -> bool:
             in_use = await service.metric("mcps_pool_checked_out")
             waiting = await service.metric("mcps_pool_waiting")
+            seen.append((in_use, waiting, service.open_files()))
             # The pool may fill up to its size meanwhile: those files belong to it.
             most = self._files + FILES_MORE + 5
             return in_use == 0 and waiting == 0 and service.open_files() <= most
 
-        await until(is_calm, limit_s=CALM_LIMIT_S)
+        try:
+            await until(is_calm, limit_s=CALM_LIMIT_S)
+        except AssertionError:
+            shown = f"in use, waiting, files: {seen[-1]}, files before {self._files}"
+            message = f"rule 9: not everything was given back: {shown}"
+            raise AssertionError(message) from None
         allowed = self._rss_bytes * RSS_SHARE + RSS_SLACK_BYTES
         if self.judges_memory:
             assert service.rss_bytes() <= allowed, "rule 9: memory was not given back"
