@@ -13,7 +13,7 @@ create index kept_answer_by_created_at on kept_answer (created_at);
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  '510c8635844fe2706c2dbf11b013036f2ff78c9fd5ba5d69d727429b05322ae8',
-  '0011.idempotency',
+  '14a81c4c17d9e1d70edcdfdd80d7f6307f4e8f0c9a9419b9d02ef1cbfb11f34c',
+  '0012.idempotency',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );
