@@ -201,6 +201,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name in list(values):
         values[name] = _converted(name, values[name])
     settings = msgspec.convert(values, Settings)
+    _refuse_wrong_replica(settings)
     _refuse_insecure(settings)
     return settings
 
@@ -234,8 +235,6 @@ def _shown(name: str, text: str) -> str:
 
 
 def _refuse_insecure(settings: Settings) -> None:
-    if settings.database_replica_url:
-        _refuse_wrong_replica(settings)
     if settings.database_url and settings.is_sqlite:
         sqlite_path(settings.database_url)
     elif settings.database_url:
@@ -261,6 +260,8 @@ def _refuse_insecure(settings: Settings) -> None:
 
 
 def _refuse_wrong_replica(settings: Settings) -> None:
+    if not settings.database_replica_url:
+        return
     if settings.is_sqlite or not settings.is_configured:
         message = "DATABASE_REPLICA_URL: only a configured PostgreSQL has a replica"
         raise InvalidSettings(message)
