@@ -32,6 +32,11 @@ select pg_wal_lsn_diff(
 select set_config('statement_timeout', :timeout_ms, true) as statement_timeout,
        set_config('lock_timeout', :lock_ms, true) as lock_timeout;
 
+-- name: session_patience()^
+-- Lets the current transaction last as long as somebody reads in it.
+select set_config('statement_timeout', '0', true) as statement_timeout,
+       set_config('idle_in_transaction_session_timeout', '0', true) as idle_timeout;
+
 -- name: extension_exists(name)$
 -- Whether an extension is installed in this database.
 select exists (

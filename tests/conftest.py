@@ -22,6 +22,7 @@ from service.store.migrate import apply
 from service.store.sqlite_file import sqlite_url
 from service.web.edge import Edge
 from tests import cluster
+from tests.by_hand import connected
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = "mcps_template"
@@ -30,10 +31,9 @@ ADMIN_KEY = "test_admin_key"
 # marked as PostgreSQL's alone.
 CONTRACT = (
     *("tests/store/", "tests/web/", "tests/hostile/"),
-    *("tests/registry/", "tests/clients/", "tests/publish/"),
+    *("tests/registry/", "tests/clients/", "tests/publish/", "tests/exporting/"),
+    *("tests/loading/test_load.py", "tests/loading/test_servers.py"),
 )
-# A fixture of this name is a connection of asyncpg.
-RAW = "database"
 DIALECTS = ("postgresql", "sqlite")
 RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -83,8 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     place = metafunc.definition.nodeid
     is_contract = place.startswith(CONTRACT)
-    is_marked = metafunc.definition.get_closest_marker("postgresql") is not None
-    is_alone = is_marked or RAW in metafunc.fixturenames
+    is_alone = metafunc.definition.get_closest_marker("postgresql") is not None
     dialects = DIALECTS if is_contract and not is_alone else DIALECTS[:1]
     # A single one does not show in the name of the test.
     ids = dialects if len(dialects) > 1 else [pytest.HIDDEN_PARAM]
@@ -140,6 +139,13 @@ async def store(settings: Settings, database_url: str) -> AsyncIterator[Store]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Any]:
+    """A connection of its own, for rows that no API writes, and to look at rows."""
+    async with connected(database_url) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ops.benchmarks import report
+from ops.benchmarks import importing, report
 from ops.benchmarks.cases import verdicts
 from ops.benchmarks.catalog import Size
 from ops.benchmarks.databases import bench_database
@@ -17,6 +17,9 @@ from service.store.migrate import apply
 
 def main() -> None:
     options = parse(sys.argv[1:])
+    if options.importing:
+        compare_imports(options)
+        return
     size = Size(servers=options.servers, versions=options.versions)
     plan = Plan(size=size, measure_s=1.0 if options.quick else options.seconds)
     with bench_database() as database, tempfile.TemporaryDirectory() as folder:
@@ -31,11 +34,22 @@ def main() -> None:
         say(f"Written to {report.DOCUMENT}")
 
 
+def compare_imports(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes, note = importing.compare(options.servers, Path(folder), say)
+    figures = importing.markdown(outcomes, note)
+    print(figures)
+    if options.write:
+        report.write(figures, marks=report.IMPORT)
+        say(f"Written to {report.DOCUMENT}")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ops/bench", description=__doc__)
     size = Size()
     add = parser.add_argument
     add("--quick", action="store_true", help="one second for each row")
+    add("--import", dest="importing", action="store_true", help="an import instead")
     add("--seconds", type=float, default=5.0, help="seconds for each row (5)")
     add("--servers", type=int, default=size.servers, help=f"({size.servers})")
     add("--versions", type=int, default=size.versions, help=f"({size.versions})")

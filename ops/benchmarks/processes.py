@@ -63,7 +63,7 @@ def _running(
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
-            env={**_inherited(), "PYTHONPATH": str(ROOT), **environ},
+            env={**inherited(), "PYTHONPATH": str(ROOT), **environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -79,7 +79,7 @@ def _running(
             process.wait()
 
 
-def _inherited() -> dict[str, str]:
+def inherited() -> dict[str, str]:
     """The environment without settings of ours: only what is measured counts."""
     ours = ("DB_", "POSTGRES_", "API_", "LOG_", "DATABASE_", "PROMETHEUS_")
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)}

@@ -16,6 +16,7 @@ from ops.benchmarks.catalog import Size
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "BENCHMARKS.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+IMPORT = "<!-- import: begin -->", "<!-- import: end -->"
 
 Cells = tuple[str, ...]
 
@@ -97,11 +98,14 @@ def markdown(rows: Sequence[Row], verdicts: Sequence[Verdict], intro: str) -> st
     return "\n\n".join(parts)
 
 
-def write(text: str, document: Path = DOCUMENT) -> None:
+def write(
+    text: str, document: Path = DOCUMENT, marks: tuple[str, str] = (BEGIN, END)
+) -> None:
     """Put the figures in place of those that are in the document."""
-    head, _, rest = document.read_text(encoding="utf-8").partition(BEGIN)
-    tail = rest.partition(END)[2]
-    parts = f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
+    begin, end = marks
+    head, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    tail = rest.partition(end)[2]
+    parts = f"{head}{begin}\n\n{text}\n\n{end}{tail}"
     document.write_text(parts, encoding="utf-8")
 
 

@@ -7,6 +7,8 @@ from types import FrameType
 import click
 
 from service.cli.database import check, migrate
+from service.cli.export import export, export_sqlite
+from service.cli.importer import import_sqlite
 from service.cli.keys import keys
 from service.cli.load import load
 from service.cli.serve import dev, serve
@@ -22,7 +24,19 @@ def commands() -> None:
     """MCPS: a self-hosted catalog of MCP servers."""
 
 
-for command in (dev, serve, migrate, load, keys, check):
+COMMANDS = (
+    dev,
+    serve,
+    migrate,
+    load,
+    import_sqlite,
+    export,
+    export_sqlite,
+    keys,
+    check,
+)
+
+for command in COMMANDS:
     commands.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""How far a load is: a bar on a terminal, otherwise a line every few seconds."""
+"""How far a command is: bars on a terminal, otherwise a line every few seconds."""
 
 import time
 from collections.abc import Callable
@@ -66,6 +66,51 @@ class Progress:
     def _share(self) -> str:
         size = self._source.size_bytes
         return f"{self._source.read_bytes / size:.0%}, " if size else ""
+
+
+class RowProgress:
+    """Shows how many rows of each table are done, and how many a second."""
+
+    def __init__(self, *, say: Callable[[str], None], is_terminal: bool) -> None:
+        self._say = say
+        self._said_at = time.monotonic()
+        self._tasks: dict[str, tuple[progress.TaskID, float]] = {}
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[rate]}", markup=False),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        """Show the bars."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Take the bars away."""
+        self._bar.stop()
+
+    def show(self, table: str, done: int, total: int) -> None:
+        """Take note of how many rows of a table are done."""
+        now = time.monotonic()
+        if table not in self._tasks:
+            self._tasks[table] = (self._bar.add_task(table, total=total, rate=""), now)
+        task, began_at = self._tasks[table]
+        rate = f"{done / max(now - began_at, 0.1):,.0f}/s"
+        self._bar.update(task, completed=done, total=total, rate=rate)
+        if self._bar.disable and now - self._said_at >= LINE_EVERY_S:
+            self._said_at = now
+            self._say(f"{table}: {done:,} of {total:,}, {rate}")
 
 
 def _counts(report: LoadReport) -> str:

@@ -54,6 +54,18 @@ class Transaction(Queries, Protocol):
         """Load records in bulk; gives their number."""
 
 
+class Snapshot(Protocol):
+    """One state of the whole database, however long somebody reads it."""
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+
+    def stream(
+        self, query: str, /, **values: Value
+    ) -> AbstractAsyncContextManager[AsyncIterator[Row]]:
+        """All rows of a large answer, a few at a time."""
+
+
 class PoolState(msgspec.Struct, frozen=True):
     """How the connections of this process stand."""
 
@@ -115,10 +127,8 @@ class Store(Queries, Protocol):
         `is_repeatable` also runs again when nobody knows whether it happened.
         """
 
-    def stream(
-        self, query: str, /, **values: Value
-    ) -> AbstractAsyncContextManager[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """The database as it is now, for as long as the block lasts."""
 
     async def health(self) -> Health:
         """Ask the database on a connection of its own; at most once a second."""

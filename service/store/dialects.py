@@ -12,10 +12,6 @@ from service.store.base import Dialect
 _LIMITS = "SQLite has no limits of a session: the store interrupts what takes too long"
 _ONE_FILE = "an SQLite file has no roles and no connections of others to look at"
 _MIGRATING = "SQLite migrations hold a lock on the file instead of a session"
-_VECTORS = (
-    "vector search needs PostgreSQL with the extension `vector`; this catalog is in "
-    "an SQLite file"
-)
 
 # Names of queries that are in queries/ alone.
 NOT_IN_SQLITE: Mapping[str, str] = {
@@ -33,13 +29,14 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "migration_role": _ONE_FILE,
     "migration_session": _MIGRATING,
     "session_limits": _LIMITS,
+    "session_patience": _LIMITS,
     "session_place": "an SQLite file has no replica",
     "session_role": "an SQLite file has no standby that takes over",
-    "vector_nearest": _VECTORS,
-    "vector_similar": _VECTORS,
 }
 # Nouns of which SQLite has no query at all.
-NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {}
+NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {
+    "import": "files of the earlier MCPS are taken over into PostgreSQL",
+}
 # Nouns of queries that are in queries/sqlite/ alone.
 ONLY_IN_SQLITE: Mapping[str, str] = {
     "connection": "asyncpg does by itself what a connection to a file has to be told",

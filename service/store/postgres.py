@@ -17,7 +17,15 @@ import structlog
 from service import errors, metrics
 from service.logs import Seldom
 from service.settings import Settings, masked_url
-from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
+from service.store.base import (
+    Dialect,
+    Health,
+    PoolState,
+    Row,
+    Snapshot,
+    Transaction,
+    Value,
+)
 from service.store.breaker import Breaker
 from service.store.health import Probe, is_refused_login
 from service.store.leases import Leases
@@ -49,7 +57,7 @@ LOOK_EVERY_S = 0.05
 # Nothing came back for so long: a statement may take its time, a database may hang.
 STUCK_S = 0.25
 RENEW_EVERY_S = 1.0
-STREAM_ROWS = 500
+SNAPSHOT_LIMIT_S = 86_400.0
 
 Fetch = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
@@ -239,12 +247,8 @@ class PostgresStore:
             raise self._failed(error) from error
 
     @asynccontextmanager
-    async def stream(
-        self, query: str, /, **values: Value
-    ) -> AsyncIterator[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
-        named = self._query(query)
-        arguments = named.arguments(values)
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The database as it is now, for as long as the block lasts."""
         try:
             async with (
                 self._connection() as connection,
@@ -253,8 +257,9 @@ class PostgresStore:
                     is_lost,
                 ),
             ):
-                rows = connection.cursor(named.sql, *arguments, prefetch=STREAM_ROWS)
-                yield aiter(rows)
+                work = DriverTransaction(connection, self._query, SNAPSHOT_LIMIT_S)
+                await work.row("session_patience")
+                yield work
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
 

@@ -15,6 +15,7 @@ from service.resources import resource
 from service.store.base import Dialect, Value
 from service.store.dialects import require_same
 
+_VECTOR = re.compile(r"::vector|\bvec_\w")
 _NAME = re.compile(r"^--\s*name:\s*([a-z][a-z0-9_]*)", re.MULTILINE)
 
 
@@ -93,7 +94,7 @@ def read_queries(path: Path, dialect: Dialect) -> Iterable[Query]:
             sql=statement.sql.strip().removesuffix(";"),
             parameters=parameters,
             is_write=statement.operation in _WRITES,
-            needs_vector="::vector" in statement.sql,
+            needs_vector=bool(_VECTOR.search(statement.sql)),
         )
 
 

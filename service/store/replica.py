@@ -9,7 +9,7 @@ primary is away, the replica serves for the limit and no longer.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from service.store.base import (
     Health,
     PoolState,
     Row,
+    Snapshot,
     Store,
     Transaction,
     Value,
@@ -130,11 +131,9 @@ class ReplicatedStore:
         """What `work` gives in one transaction on the primary."""
         return await self._primary.transact(work, is_repeatable=is_repeatable)
 
-    def stream(
-        self, query: str, /, **values: Value
-    ) -> AbstractAsyncContextManager[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
-        return self._primary.stream(query, **values)
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """The primary as it is now, for as long as the block lasts."""
+        return self._primary.snapshot()
 
     async def health(self) -> Health:
         """The state of the primary; at most once a second."""

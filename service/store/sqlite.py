@@ -12,7 +12,15 @@ import structlog
 
 from service import errors, metrics
 from service.settings import Settings
-from service.store.base import Dialect, Health, PoolState, Row, Transaction, Value
+from service.store.base import (
+    Dialect,
+    Health,
+    PoolState,
+    Row,
+    Snapshot,
+    Transaction,
+    Value,
+)
 from service.store.dialects import missing_because
 from service.store.health import MISSING, Probe
 from service.store.rounds import Rounds
@@ -20,6 +28,7 @@ from service.store.sqlite_connections import Connection, Script, load_scripts
 from service.store.sqlite_errors import is_busy, is_missing, translate_sqlite
 from service.store.sqlite_file import require_file, sqlite_url
 from service.store.sqlite_pool import Slots
+from service.store.sqlite_vectors import missing_vectors
 
 log = structlog.get_logger("store")
 
@@ -73,6 +82,8 @@ class SqliteStore:
             for script in self._scripts.values():
                 # A pragma acts when it is compiled.
                 if script.query.name.startswith("connection_"):
+                    continue
+                if script.query.needs_vector and missing_vectors():
                     continue
                 try:
                     await connection.prepare(script)
@@ -141,17 +152,16 @@ class SqliteStore:
             return await work(inside)
 
     @asynccontextmanager
-    async def stream(
-        self, query: str, /, **values: Value
-    ) -> AsyncIterator[AsyncIterator[Row]]:
-        """All rows of a large answer, from one snapshot, a few at a time."""
-        script = self.script(query)
-        script.checked(values)
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The database as it is now, for as long as the block lasts."""
         try:
             async with self._readers.take() as connection:
                 connection.limit(None)
-                async with connection.cursor(script, values) as rows:
-                    yield rows
+                await connection.fetch(self._scripts["connection_begin_read"], {})
+                try:
+                    yield SqliteSnapshot(self, connection)
+                finally:
+                    await self._end(connection, "connection_rollback")
         except aiosqlite.Error as error:
             raise translate_sqlite(error) from error
 
@@ -193,15 +203,17 @@ class SqliteStore:
         return int(await self.value("serial_get"))
 
     async def has_vectors(self) -> bool:
-        """Whether embeddings can be compared here: they cannot."""
-        return False
+        """Whether embeddings can be compared here."""
+        return not missing_vectors()
 
     def script(self, name: str) -> Script:
         """A query by its name. Raises NotSupported for what SQLite cannot do."""
-        script = self._scripts.get(name)
-        if script is None and (reason := missing_because(name)):
+        if name not in self._scripts and (reason := missing_because(name)):
             raise errors.NotSupported(reason)
-        return self._scripts[name]
+        script = self._scripts[name]
+        if script.query.needs_vector and (reason := missing_vectors()):
+            raise errors.NotSupported(reason)
+        return script
 
     async def _read(
         self, script: Script, values: dict[str, Value]
@@ -354,6 +366,30 @@ class SqliteTransaction:
         return await self._connection.copy(
             script, ([record[place] for place in order] for record in records)
         )
+
+
+class SqliteSnapshot:
+    """One state of the file."""
+
+    def __init__(self, store: SqliteStore, connection: Connection) -> None:
+        self._store = store
+        self._connection = connection
+
+    async def rows(self, query: str, /, **values: Value) -> Sequence[Row]:
+        """All rows."""
+        script = self._store.script(query)
+        script.checked(values)
+        return await self._connection.fetch(script, values)
+
+    @asynccontextmanager
+    async def stream(
+        self, query: str, /, **values: Value
+    ) -> AsyncIterator[AsyncIterator[Row]]:
+        """All rows of a large answer, a few at a time."""
+        script = self._store.script(query)
+        script.checked(values)
+        async with self._connection.cursor(script, values) as rows:
+            yield rows
 
 
 class ProbeSession:

@@ -22,6 +22,7 @@ import msgspec
 from service import errors
 from service.store.base import Value
 from service.store.queries import Query, load_queries
+from service.store.sqlite_vectors import extension_path, missing_vectors
 
 STEPS_BETWEEN_LOOKS = 2000
 STREAM_ROWS = 500
@@ -81,6 +82,10 @@ class Connection:
                 name, parameters, function, deterministic=True
             )
         await self._driver.set_progress_handler(self._is_over, STEPS_BETWEEN_LOOKS)
+        if not missing_vectors():
+            await self._driver.enable_load_extension(True)
+            await self._driver.load_extension(extension_path())
+            await self._driver.enable_load_extension(False)
         wanted = "connection_writes" if writes else "connection_reads"
         for name in ("connection_settings", wanted):
             await self.fetch(scripts[name], {})
@@ -199,9 +204,19 @@ def float_blob(numbers: str) -> bytes:
     return floats.tobytes()
 
 
+def float_text(blob: bytes) -> str:
+    """The JSON array of what `float_blob` made."""
+    floats = array("f", blob)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return msgspec.json.encode(floats.tolist()).decode()
+
+
 _FUNCTIONS: tuple[tuple[str, Callable[..., Any], int], ...] = (
     ("utc_text", utc_text, 1),
     ("regexp", regexp, 2),
     ("similarity", similarity, 2),
     ("float_blob", float_blob, 1),
+    ("float_text", float_text, 1),
+    ("hex_blob", bytes.fromhex, 1),
 )

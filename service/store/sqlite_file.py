@@ -61,6 +61,14 @@ def require_usable(path: Path) -> None:
         raise RefusedFile(message)
 
 
+def is_catalog(path: Path) -> bool:
+    """Whether a file holds a catalog of this MCPS, whole or not."""
+    if not path.is_file():
+        return False
+    tables, _ = _look(path)
+    return _OURS in tables
+
+
 def check_file(path: Path, *, limit_s: float | None = None) -> str:
     """What is wrong inside a file; `ok` when nothing is, or nothing in that time."""
     with _opened(path) as connection:

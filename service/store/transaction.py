@@ -7,6 +7,8 @@ from typing import Any
 from service.store.base import Row, Value
 from service.store.queries import Query
 
+STREAM_ROWS = 500
+
 
 class DriverTransaction:
     """Named queries inside one transaction."""
@@ -41,6 +43,18 @@ class DriverTransaction:
             sql, *arguments, timeout=self._timeout_s
         )
         return rows
+
+    @asynccontextmanager
+    async def stream(
+        self, query: str, /, **values: Value
+    ) -> AsyncIterator[AsyncIterator[Row]]:
+        """All rows of a large answer, a few at a time."""
+        sql, arguments = self._bound(query, values)
+        yield aiter(
+            self._connection.cursor(
+                sql, *arguments, prefetch=STREAM_ROWS, timeout=self._timeout_s
+            )
+        )
 
     async def run(self, query: str, /, **values: Value) -> int:
         """Run a statement without an answer; gives the number of rows it touched."""

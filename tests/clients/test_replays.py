@@ -16,7 +16,7 @@ import yaml
 from service.app import create_app
 from service.models_registry import OFFICIAL
 from service.settings import Settings
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import item, load
 from tests.registry.test_changes import load_file
 
@@ -28,7 +28,7 @@ REMOTE: dict[str, Any] = {
 
 
 @pytest.fixture
-async def catalog(store: PostgresStore) -> tuple[str, str]:
+async def catalog(store: Store) -> tuple[str, str]:
     """A name and a word to search for, in a catalog of made-up servers."""
     entries = [item(name, description="", **REMOTE) for name in NAMES]
     await load(store, *entries, item(NAMES[0], "1.1.0+build.5"))
@@ -78,7 +78,7 @@ async def test_vs_code_shows_every_server_once(
 
 
 async def test_real_entries_are_usable_for_the_strictest_client(
-    client: httpx.AsyncClient, store: PostgresStore, shared_data: Path
+    client: httpx.AsyncClient, store: Store, shared_data: Path
 ) -> None:
     await load_file(store, shared_data / "registry" / "official-2025-12-18.json.gz")
     url = "/v0.1/servers?limit=50&version=latest"
@@ -95,7 +95,7 @@ async def test_real_entries_are_usable_for_the_strictest_client(
 
 
 async def test_vs_code_does_not_repeat_the_search_on_page_two(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(store, *(item(name) for name in NAMES), item("io.z/nothing"))
     url = "/v0.1/servers?limit=50&version=latest"
@@ -143,7 +143,7 @@ async def test_copilot_may_ask_from_any_origin(
 
 
 async def test_copilot_needs_no_key_even_where_other_reads_do(
-    settings: Settings, store: PostgresStore
+    settings: Settings, store: Store
 ) -> None:
     closed = msgspec.structs.replace(settings, require_api_key=True)
     transport = httpx.ASGITransport(app=create_app(closed, store))  # type: ignore[arg-type]
@@ -229,7 +229,7 @@ async def test_answers_fit_the_published_description(
 
 @pytest.mark.parametrize("strips", [True, False])
 async def test_it_works_below_a_path_behind_a_proxy(
-    settings: Settings, store: PostgresStore, catalog: tuple[str, str], *, strips: bool
+    settings: Settings, store: Store, catalog: tuple[str, str], *, strips: bool
 ) -> None:
     """uvicorn puts ROOT_PATH in front of what the proxy sends, stripped or not."""
     root = "/workspaces/default"

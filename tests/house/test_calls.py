@@ -96,7 +96,7 @@ KNOWN = {"server_get": frozenset({"id"}), "page_by_name_asc": frozenset({"after"
         'await store.row("server_gte", id=1)',
         'await store.row("server_get")',
         'await store.value("server_get", uuid="")',
-        'async with store.stream("page_by_name_asc", after="", limit=1): ...',
+        'async for row in there.stream("page_by_name_asc", after="", limit=1): ...',
     ],
 )
 def test_the_rule_sees_a_wrong_call(code: str) -> None:

@@ -1,26 +1,14 @@
 """Entries to load, and a connection of its own to look at what was stored."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
-
-import asyncpg
-import pytest
 
 from service.entries import Entry, Rejected, read_entry
 from service.loading import LoadReport, load_entries
 from service.reading import Piece
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 
 OFFICIAL = "io.modelcontextprotocol.registry/official"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
-    """A connection to the test's database that is not the store's."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
 
 
 def item(
@@ -46,7 +34,7 @@ def entries(*items: dict[str, Any]) -> list[Entry | Rejected]:
     return [read_entry(Piece(at + 1, text)) for at, text in enumerate(texts)]
 
 
-async def load(store: PostgresStore, *items: dict[str, Any]) -> LoadReport:
+async def load(store: Store, *items: dict[str, Any]) -> LoadReport:
     """Load a list of these items."""
     return await load_entries(store, entries(*items))
 

@@ -5,15 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-import asyncpg
 import httpx
-import pytest
 
 from service.entries import read_entry
 from service.loading import LoadReport, load_entries
 from service.models_registry import OFFICIAL
 from service.reading import Piece
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 
 Item = dict[str, Any]
 
@@ -28,7 +26,7 @@ def item(name: str, version: str = "1.0.0", **fields: Any) -> Item:
     return {"server": document, "_meta": {OFFICIAL: said}}
 
 
-async def load(store: PostgresStore, *items: Item) -> LoadReport:
+async def load(store: Store, *items: Item) -> LoadReport:
     """Load a list of these items."""
     pieces = (
         Piece(at, json.dumps(entry).encode()) for at, entry in enumerate(items, 1)
@@ -70,11 +68,3 @@ async def serial_of(client: httpx.AsyncClient) -> int:
     """The serial of the catalog, as a reader sees it."""
     answer = await client.get("/v0.1/servers?limit=1")
     return int(answer.headers["x-mcps-serial"])
-
-
-@pytest.fixture
-async def database(database_url: str) -> Any:
-    """A connection of its own, as psql has one."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()

@@ -11,7 +11,7 @@ from service.entries import read_entry
 from service.loading import load_entries
 from service.models_registry import OFFICIAL
 from service.reading import pieces
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import Item, item, load, serial_of, whole
 
 FEED = "/v0.1/x/io.mcps/changes"
@@ -61,13 +61,13 @@ async def everything(client: httpx.AsyncClient) -> dict[Key, Item]:
     return {key(entry): entry for entry in found}
 
 
-async def load_file(store: PostgresStore, path: Path) -> None:
+async def load_file(store: Store, path: Path) -> None:
     text = gzip.decompress(path.read_bytes())
     await load_entries(store, [read_entry(piece) for piece in pieces([text])])
 
 
 async def test_a_mirror_by_changes_sees_entries_come_change_and_go(
-    client: httpx.AsyncClient, store: PostgresStore, admin: dict[str, str]
+    client: httpx.AsyncClient, store: Store, admin: dict[str, str]
 ) -> None:
     mirror = Mirror()
     await load(store, *(item(f"io.a/n{at}") for at in range(12)))
@@ -87,7 +87,7 @@ async def test_a_mirror_by_changes_sees_entries_come_change_and_go(
 
 
 async def test_the_end_of_the_feed_stays_where_it_is(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(store, item("io.a/one"))
     mirror = Mirror()
@@ -110,7 +110,7 @@ async def test_a_place_that_is_none_is_refused(
 
 
 async def test_a_change_by_hand_is_in_the_feed(
-    client: httpx.AsyncClient, store: PostgresStore, database: Any
+    client: httpx.AsyncClient, store: Store, database: Any
 ) -> None:
     await load(store, item("io.a/one"), item("io.a/two"))
     mirror = Mirror()
@@ -122,13 +122,13 @@ async def test_a_change_by_hand_is_in_the_feed(
     stored = {version for _, version in mirror.entries}
     assert stored == {"1.0.0", "3"}
     assert len(mirror.entries) == 2
-    await database.execute("truncate server cascade")
+    await database.execute("delete from server")
     await mirror.follow(client)
     assert mirror.entries == {} == await everything(client)
 
 
 async def test_a_batch_gives_what_is_there_and_names_what_is_not(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(store, item("io.a/one"), item("io.a/two"), item("io.a/one", "2.0.0"))
     names = ["io.a/two", "io.x/no", "io.a/one", "io.a/two"]
@@ -148,7 +148,7 @@ async def test_a_batch_gives_what_is_there_and_names_what_is_not(
 
 
 async def test_facets_count_the_latest_versions(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     path = "/v0/x/io.mcps/facets"
     assert (await client.get(path)).json() == {"labels": {}}
@@ -160,7 +160,7 @@ async def test_facets_count_the_latest_versions(
 
 
 async def test_mirrors_of_the_dated_files_end_equal_to_a_full_read(
-    client: httpx.AsyncClient, store: PostgresStore, shared_data: Path
+    client: httpx.AsyncClient, store: Store, shared_data: Path
 ) -> None:
     """One follows only `changes`, the other only `updated_since` with an overlap."""
     by_changes = Mirror()

@@ -6,7 +6,7 @@ import pytest
 
 from service import exports
 from service.models_registry import ItemFile, McpFile, Policy
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import item, keys, load
 
 STDIO = {"type": "stdio"}
@@ -45,7 +45,7 @@ REMOTE = {
 
 
 @pytest.fixture
-async def filled(store: PostgresStore) -> None:
+async def filled(store: Store) -> None:
     await load(
         store,
         item("io.a/npm", packages=[NPM]),

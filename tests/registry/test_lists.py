@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from service.models_registry import ItemList
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import item, keys, load, page, path_of, whole
 
 NPM = {
@@ -26,7 +26,7 @@ SOME = [
 
 
 @pytest.fixture
-async def filled(store: PostgresStore) -> None:
+async def filled(store: Store) -> None:
     await load(store, *SOME)
 
 
@@ -142,7 +142,7 @@ async def test_what_does_not_fit_is_refused_with_its_place(
 
 
 async def test_the_next_page_needs_only_the_cursor(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     names = [f"io.{owner}/tool-{at:02}" for owner in "ab" for at in range(10)]
     await load(store, *(item(name, description="finds birds") for name in names))
@@ -164,7 +164,7 @@ async def test_the_next_page_needs_only_the_cursor(
 
 
 async def test_a_cursor_is_safe_in_a_url_and_holds_its_filters(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(store, *(item(f"io.a/bird-{at}", "1+b/ü?") for at in range(4)))
     first = await page(client, limit=2, search="bird", version="1+b/ü?")
@@ -178,7 +178,7 @@ async def test_a_cursor_is_safe_in_a_url_and_holds_its_filters(
 
 
 async def test_a_page_stands_still_while_entries_come_and_go(
-    client: httpx.AsyncClient, store: PostgresStore, admin: dict[str, str]
+    client: httpx.AsyncClient, store: Store, admin: dict[str, str]
 ) -> None:
     await load(store, *(item(f"io.a/n{at}") for at in range(6)))
     first = await page(client, limit=3)
@@ -191,7 +191,7 @@ async def test_a_page_stands_still_while_entries_come_and_go(
 
 
 async def test_a_frequent_word_is_paged_through_completely(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     named = [item(f"io.many/weather-{n:03}", stars=n) for n in range(150)]
     others = [item(f"io.many/s{n:03}", description="the weather") for n in range(550)]
@@ -203,7 +203,7 @@ async def test_a_frequent_word_is_paged_through_completely(
 
 
 async def test_search_ranks_names_first_and_mends_typing_errors(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(
         store,
@@ -237,7 +237,7 @@ async def test_a_name_may_be_written_with_either_slash(
 
 
 async def test_names_and_versions_that_look_like_the_path_are_found(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     await load(
         store,

@@ -7,7 +7,7 @@ import asyncpg
 import httpx
 import pytest
 
-from service.store.postgres import PostgresStore
+from service.store.base import Store
 from tests.registry.conftest import item, load, serial_of
 
 WRITERS = 4
@@ -49,7 +49,7 @@ update server set stars = stars + 1 where false
 
 
 @pytest.fixture
-async def filled(store: PostgresStore) -> None:
+async def filled(store: Store) -> None:
     await load(store, item("io.a/one"), item("io.a/one", "0.9.0"))
 
 
@@ -62,6 +62,7 @@ async def value(database: Any) -> int:
     return found
 
 
+@pytest.mark.postgresql
 @pytest.mark.usefixtures("filled")
 async def test_every_visible_change_by_hand_moves_it_once(database: Any) -> None:
     for statement in lines(SEEN):
@@ -82,7 +83,7 @@ async def test_what_nobody_can_see_does_not_move_it(database: Any) -> None:
 
 
 async def test_a_load_moves_it_and_the_same_load_again_does_not(
-    client: httpx.AsyncClient, store: PostgresStore
+    client: httpx.AsyncClient, store: Store
 ) -> None:
     before = await serial_of(client)
     await load(store, item("io.a/one"), item("io.b/two"))
@@ -92,6 +93,7 @@ async def test_a_load_moves_it_and_the_same_load_again_does_not(
     assert await serial_of(client) == after
 
 
+@pytest.mark.postgresql
 async def test_one_transaction_takes_one_and_one_rolled_back_takes_none(
     database: Any,
 ) -> None:
@@ -114,7 +116,7 @@ async def test_one_transaction_takes_one_and_one_rolled_back_takes_none(
 
 
 async def test_a_mark_of_the_latest_that_moves_moves_the_time(
-    client: httpx.AsyncClient, database: Any, store: PostgresStore
+    client: httpx.AsyncClient, database: Any, store: Store
 ) -> None:
     await load(store, item("io.a/one"))
     read = "select updated_at from server_version"
@@ -126,6 +128,7 @@ async def test_a_mark_of_the_latest_that_moves_moves_the_time(
     assert official["isLatest"] is False
 
 
+@pytest.mark.postgresql
 async def test_it_is_announced(database: Any, database_url: str) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listener = await asyncpg.connect(database_url)
@@ -160,6 +163,7 @@ async def watch(url: str, done: asyncio.Event) -> list[tuple[int, ...]]:
     return seen
 
 
+@pytest.mark.postgresql
 async def test_readers_see_serials_in_order_and_without_gaps(
     database: Any, database_url: str
 ) -> None:
@@ -199,6 +203,7 @@ async def write(url: str, name: str) -> None:
         await connection.close()
 
 
+@pytest.mark.postgresql
 async def test_writers_that_hold_rows_do_not_block_each_other(
     database: Any, database_url: str
 ) -> None:

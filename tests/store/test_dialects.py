@@ -1,6 +1,7 @@
 """The same requests to a catalog in PostgreSQL and to one in SQLite: equal bytes."""
 
 import gzip
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from service.app import create_app
 from service.entries import read_entry
 from service.loading import load_entries
+from service.models_registry import OFFICIAL
 from service.reading import pieces
 from service.sample import load_sample
 from service.settings import Settings, read_settings
@@ -222,3 +224,88 @@ async def test_a_search_finds_the_same(both: Any, shared_data: Path) -> None:
     for wrong, right in (("kuberentes", "kubernetes"), ("githbu", "github")):
         answers = [(await c.get(f"/search?q={wrong}")).json() for c, _ in both]
         assert [answer.get("corrected") for answer in answers] == [right, right]
+
+
+LISTS = (
+    *("limit=3", "limit=2&version=latest", "include_deleted=true", "status=deleted"),
+    *("registry_type=npm&limit=1", "transport=stdio", "transport=sse", "remote=true"),
+    *("remote=false&version=latest", "version=1.0.0", "registry_type=a"),
+    *("updated_since=2020-01-01T00:00:00Z&limit=2", "search=io.b/", "search=%25"),
+)
+
+
+def _official(**fields: Any) -> dict[str, Any]:
+    return {"_meta": {OFFICIAL: {"publishedAt": "2025-01-01T00:00:00Z", **fields}}}
+
+
+def _odd_entries() -> list[dict[str, Any]]:
+    """What lists hold that no schema allows, and what they should hold."""
+    stdio = {"type": "stdio"}
+    npm = {"registryType": "npm", "transport": stdio}
+    documents: list[dict[str, Any]] = [
+        {"description": ODD, "packages": [npm, npm, {"registryType": "a,b"}]},
+        {"description": " \u2003\n", "title": "\t" + ODD, "remotes": [{"type": "sse"}]},
+        {"description": 5, "title": " ", "packages": [1, "x", {"registryType": "q"}]},
+        {"title": "only", "remotes": [{"url": "https://a"}], "packages": []},
+        {"description": "", "b": 1.0, "a": [{"c": 1e5}, None], "n": {"description": 1}},
+        {"remotes": {"x": 1}, "description": "d", "packages": "none"},
+    ]
+    entries = [
+        {"server": {"name": f"io.b/n{at}", "version": "1.0.0", **document}}
+        for at, document in enumerate(documents)
+    ]
+    entries += [
+        {"server": {"name": "io.b/n0", "version": f"1.{at}.0-b", "description": "d"}}
+        for at in range(2)
+    ]
+    entries[0] |= _official(status="deprecated", statusMessage=ODD)
+    entries[1] |= _official(status="deleted", statusMessage="")
+    return [{**_official(), **entry} for entry in entries]
+
+
+async def follow_cursors(both: Any, path: str) -> None:
+    while path:
+        body = (await same(both, "GET", path)).json()
+        cursor = body["metadata"].get("nextCursor")
+        path = cursor and f"/v0/servers?limit=2&cursor={cursor}"
+
+
+def _changes(answer: httpx.Response) -> dict[tuple[str, str, str | None], Any]:
+    return {
+        (change["kind"], change["name"], change.get("version")): change.get("item")
+        for change in answer.json()["changes"]
+    }
+
+
+@pytest.fixture
+async def registries(both: Any, database_url: str, tmp_path: Path) -> Any:
+    text = json.dumps(_odd_entries()).encode()
+    for _, store in both:
+        report = await load_entries(store, map(read_entry, pieces([text])))
+        assert report.rejected == 0
+    await level(database_url, tmp_path)
+    return both
+
+
+async def test_the_registry_api_answers_in_equal_bytes(registries: Any) -> None:
+    for query in LISTS:
+        await follow_cursors(registries, f"/v0.1/servers?{query}")
+    for at in range(7):
+        base = f"/v0.1/servers/io.b%2Fn{at}/versions"
+        for path in (base, f"{base}/latest", f"{base}/1.0.0"):
+            for tail in ("", "?include_deleted=true"):
+                await same(registries, "GET", path + tail)
+    for name in ("kiro", "managed-settings"):
+        await same(registries, "GET", f"/exports/{name}.json")
+
+
+async def test_what_other_registries_lack_is_the_same_too(registries: Any) -> None:
+    names = {"names": ["io.b/n3", ODD, "io.b/n0", "io.b/n1", "x"]}
+    batch = await same(registries, "POST", "/v0/x/io.mcps/batch", json=names)
+    assert len(batch.json()["servers"]) == 2
+    facets = (await same(registries, "GET", "/v0/x/io.mcps/facets")).json()
+    assert facets["labels"]["type:q"] == 1
+    path = "/v0/x/io.mcps/changes?since=2"
+    ours, theirs = [_changes(await client.get(path)) for client, _ in registries]
+    assert ours == theirs
+    assert len(ours) == 14

@@ -1,62 +1,90 @@
 """Rows for the tests of administration, straight into the database."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from tests.by_hand import put
+
 DAY_S = 86_400.0
 BULK = "/admin/bulk-update"
 
-PUT_SERVERS = """
-insert into server (
-  id, name, primary_url, host_type, description, license, readme_content, stars, forks,
-  verified_source, last_indexed_at, risk_level, keywords, categories, author_name,
-  created_at, updated_at
-)
-select id, coalesce(name, 'server ' || id), 'https://example.org/' || id,
-       coalesce(host_type, 'github'), description, license, readme, coalesce(stars, 0),
-       coalesce(forks, 0), coalesce(verified, false),
-       now() - indexed_s_ago * interval '1 second', coalesce(risk, 'unknown'),
-       coalesce(keywords, '[]'), coalesce(categories, '[]'), author,
-       now() - coalesce(created_s_ago, 0) * interval '1 second',
-       timestamptz '2020-01-01'
-  from jsonb_to_recordset($1::text::jsonb) as r (
-    id bigint, name text, host_type text, description text, license text, readme text,
-    stars bigint, forks bigint, verified boolean, indexed_s_ago double precision,
-    created_s_ago double precision, risk text, keywords jsonb, categories jsonb,
-    author text
-  )
-"""
-PUT_CHILDREN = """
-with given as (
-  select r.*
-    from jsonb_to_recordset($1::text::jsonb) as r (
-      id bigint, tools integer, dependencies integer, released_s_ago jsonb
-    )
-), t as (
-  insert into tool (server_id, name)
-  select id, 'tool_' || n from given, generate_series(1, tools) n
-), d as (
-  insert into dependency (server_id, library_name, ecosystem)
-  select id, 'library-' || n, 'pypi' from given, generate_series(1, dependencies) n
-)
-insert into release (server_id, version, published_at)
-select id, '1.' || place, now() - ago::double precision * interval '1 second'
-  from given, jsonb_array_elements_text(released_s_ago) with ordinality r (ago, place)
-"""
+DOCS = "select doc from server order by id"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def fill(database: Any, servers: Sequence[dict[str, Any]]) -> None:
     numbered = [{"id": i, **server} for i, server in enumerate(servers, 1)]
-    await database.execute(PUT_SERVERS, json.dumps(numbered))
-    await database.execute(PUT_CHILDREN, json.dumps(numbered))
+    await _put_all(database, numbered)
+
+
+async def _put_all(database: Any, servers: Sequence[dict[str, Any]]) -> None:
+    now = datetime.now(UTC)
+    await put(database, "server", [_row(server, now) for server in servers])
+    for table, row in _CHILDREN.items():
+        await put(database, table, [r for s in servers for r in row(s, now)])
+
+
+def _row(server: dict[str, Any], now: datetime) -> dict[str, Any]:
+    number, indexed = server["id"], server.get("indexed_s_ago")
+    plain = {
+        key: server.get(key, default)
+        for key, default in (
+            *(("name", f"server {number}"), ("host_type", "github")),
+            *(("description", None), ("license", None)),
+            *(("stars", 0), ("forks", 0)),
+        )
+    }
+    return {
+        "id": number,
+        **plain,
+        "primary_url": f"https://example.org/{number}",
+        "readme_content": server.get("readme"),
+        "verified_source": server.get("verified", False),
+        "last_indexed_at": None if indexed is None else _ago(now, indexed),
+        "risk_level": server.get("risk", "unknown"),
+        "keywords": json.dumps(server.get("keywords", [])),
+        "categories": json.dumps(server.get("categories", [])),
+        "author_name": server.get("author"),
+        "created_at": _ago(now, server.get("created_s_ago") or 0),
+        "updated_at": LONG_AGO,
+    }
+
+
+def _ago(now: datetime, seconds: float) -> datetime:
+    return now - timedelta(seconds=seconds)
+
+
+_CHILDREN: dict[str, Callable[[dict[str, Any], datetime], list[dict[str, Any]]]] = {
+    "tool": lambda server, _: [
+        {"server_id": server["id"], "name": f"tool_{n}"}
+        for n in range(server.get("tools", 0))
+    ],
+    "dependency": lambda server, _: [
+        {"server_id": server["id"], "library_name": f"library-{n}", "ecosystem": "pypi"}
+        for n in range(server.get("dependencies", 0))
+    ],
+    "release": lambda server, now: [
+        {
+            "server_id": server["id"],
+            "version": f"1.{place}",
+            "published_at": _ago(now, ago),
+        }
+        for place, ago in enumerate(server.get("released_s_ago") or [])
+    ],
+}
 
 
 async def column(database: Any, name: str) -> list[Any]:
-    rows = await database.fetch("select doc from server order by id")
-    return [json.loads(row["doc"])[name] for row in rows]
+    return [json.loads(doc)[name] for doc in await shown(database)]
+
+
+async def shown(database: Any) -> list[str]:
+    """The public JSON of every server."""
+    return [row["doc"] for row in await database.fetch(DOCS)]
 
 
 async def post(
@@ -86,8 +114,7 @@ async def fill_range(database: Any, start: int, count: int) -> None:
         }
         for number in range(start + 1, start + count + 1)
     ]
-    await database.execute(PUT_SERVERS, json.dumps(servers))
-    await database.execute(PUT_CHILDREN, json.dumps(servers))
+    await _put_all(database, servers)
 
 
 async def is_waiting(database: Any) -> bool:

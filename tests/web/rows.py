@@ -1,11 +1,13 @@
 """Rows for the tests of the JSON API, and a client that follows its links."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import httpx
+
+from tests.by_hand import put
 
 Json = dict[str, Any]
 Headers = dict[str, str]
@@ -69,14 +71,13 @@ async def add_servers(
     return added
 
 
-async def add_children(database_url: str, server_id: int, number: int) -> None:
+async def add_children(database: Any, server_id: int, number: int) -> None:
     """Give a server `number` of each kind; releases and versions with equal times."""
-    connection = await asyncpg.connect(database_url)
-    try:
-        for statement in _INSERTS:
-            await connection.execute(statement, server_id, number)
-    finally:
-        await connection.close()
+    for table, row in CHILDREN.items():
+        rows = [{"server_id": server_id, **row(n)} for n in range(1, number + 1)]
+        await put(database, table, rows)
+    versions = [_version(server_id, n) for n in range(1, number + 1)]
+    await put(database, "server_version", versions)
 
 
 async def follow(client: httpx.AsyncClient, url: str) -> list[list[Json]]:
@@ -91,31 +92,43 @@ async def follow(client: httpx.AsyncClient, url: str) -> list[list[Json]]:
     return pages
 
 
-_INSERTS = (
-    """insert into tool (server_id, name, description, input_schema)
-       select $1::bigint, 'tool_' || n % 3, 'does ' || n, '{"n": [1,\n2]}'
-         from generate_series(1, $2::int) n""",
-    """insert into resource_template (server_id, uri_template, name, mime_type)
-       select $1::bigint, 'file:///{path}/' || n, 'r' || n, 'text/plain'
-         from generate_series(1, $2::int) n""",
-    """insert into prompt (server_id, name, arguments)
-       select $1::bigint, 'prompt ' || n, '[{"name": "q"}]'
-         from generate_series(1, $2::int) n""",
-    """insert into dependency (server_id, library_name, ecosystem, type)
-       select $1::bigint, 'library-' || n, 'python', 'dev'
-         from generate_series(1, $2::int) n""",
-    """insert into release (server_id, version, published_at)
-       select $1::bigint, '1.' || n, timestamptz '2026-01-01Z' + n / 3 * interval '1 d'
-         from generate_series(1, $2::int) n""",
-    """insert into contributor (server_id, username, platform, commits)
-       select $1::bigint, 'user' || n, 'github', n
-         from generate_series(1, $2::int) n""",
-    """insert into server_version (
-         server_id, registry_name, version, document, published_at, precedence,
-         content_hash
-       )
-       select $1::bigint, 'org.example/s' || $1::bigint, '1.' || n,
-              '{"name": "org.example/s",\n "version": "1"}',
-              timestamptz '2026-01-01Z' + n / 3 * interval '1 d', n::text, ''
-         from generate_series(1, $2::int) n""",
-)
+def _at(n: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n // 3)
+
+
+def _version(server_id: int, n: int) -> Json:
+    return {
+        "server_id": server_id,
+        "registry_name": f"org.example/s{server_id}",
+        "version": f"1.{n}",
+        "document": '{"name": "org.example/s",\n "version": "1"}',
+        "published_at": _at(n),
+        "precedence": str(n),
+        "content_hash": b"",
+    }
+
+
+CHILDREN: dict[str, Callable[[int], Json]] = {
+    "tool": lambda n: {
+        "name": f"tool_{n % 3}",
+        "description": f"does {n}",
+        "input_schema": '{"n": [1,\n2]}',
+    },
+    "resource_template": lambda n: {
+        "uri_template": f"file:///{{path}}/{n}",
+        "name": f"r{n}",
+        "mime_type": "text/plain",
+    },
+    "prompt": lambda n: {"name": f"prompt {n}", "arguments": '[{"name": "q"}]'},
+    "dependency": lambda n: {
+        "library_name": f"library-{n}",
+        "ecosystem": "python",
+        "type": "dev",
+    },
+    "release": lambda n: {"version": f"1.{n}", "published_at": _at(n)},
+    "contributor": lambda n: {
+        "username": f"user{n}",
+        "platform": "github",
+        "commits": n,
+    },
+}

@@ -14,7 +14,7 @@ from service import admin as work
 from service.models_admin import Pruned, PruneStale, Recount, Stats
 from service.store.postgres import PostgresStore
 from service.web.edge import Edge
-from tests.web.filling import DAY_S, column, fill, fill_range, post
+from tests.web.filling import DAY_S, LONG_AGO, column, fill, fill_range, post
 
 SCORES, RISKS = "/admin/update-health-scores", "/admin/update-risk-levels"
 PRUNE, STATS = "/admin/prune-stale", "/admin/stats"
@@ -170,6 +170,7 @@ async def test_risk_levels_are_those_of_the_formula(
     assert answer.json() == {"checked": len(servers), "updated": len(servers)}
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("path", [SCORES, RISKS])
 async def test_a_second_count_changes_nothing(
     client: httpx.AsyncClient, admin: dict[str, str], database: Any, path: str
@@ -188,8 +189,8 @@ async def test_updated_at_moves_where_the_score_changed_and_nowhere_else(
 ) -> None:
     await fill(database, [{"stars": 50}, {}])
     await post(client, admin, SCORES)
-    query = "select id from server where updated_at > '2020-01-01' order by id"
-    assert [row["id"] for row in await database.fetch(query)] == [1]
+    query = "select id from server where updated_at > $1 order by id"
+    assert [row["id"] for row in await database.fetch(query, LONG_AGO)] == [1]
 
 
 async def test_an_empty_catalog_is_counted_too(
@@ -317,6 +318,7 @@ async def test_two_works_on_the_catalog_take_turns(
     assert sorted(count.updated > 0 for count in counts) == [False] * 4 + [True] * 2
 
 
+@pytest.mark.postgresql
 async def test_work_on_the_catalog_may_take_longer_than_a_request(
     client: httpx.AsyncClient, admin: dict[str, str], database: Any, app: Edge
 ) -> None:
@@ -336,6 +338,7 @@ async def test_work_on_the_catalog_may_take_longer_than_a_request(
 
 @pytest.mark.faults
 @pytest.mark.bench
+@pytest.mark.postgresql
 async def test_20000_servers_are_scored_within_two_seconds(
     store: PostgresStore, database: Any
 ) -> None:

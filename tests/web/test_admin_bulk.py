@@ -5,10 +5,11 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from service.models_admin import BulkUpdated
 from tests.waiting import until
-from tests.web.filling import BULK, column, fill, is_waiting, post
+from tests.web.filling import BULK, LONG_AGO, column, fill, is_waiting, post, shown
 
 SIX: list[dict[str, Any]] = [
     {"host_type": "npm", "stars": 1, "keywords": ["ai", "db"], "license": "MIT"},
@@ -82,8 +83,8 @@ async def test_bulk_update_writes_every_field_it_takes(
     await post(client, admin, BULK, {**body, "updates": cleared})
     for name in cleared:
         assert (await column(database, name))[:2] == [None, None]
-    query = "select id from server where updated_at > '2020-01-01' order by id"
-    assert [row["id"] for row in await database.fetch(query)] == [1, 2]
+    query = "select id from server where updated_at > $1 order by id"
+    assert [row["id"] for row in await database.fetch(query, LONG_AGO)] == [1, 2]
 
 
 WRONG_CHANGES: list[tuple[Any, str]] = [
@@ -158,15 +159,15 @@ async def test_bulk_update_is_strict(
     client: httpx.AsyncClient, admin: dict[str, str], database: Any
 ) -> None:
     await fill(database, SIX)
-    state = "select string_agg(doc, '' order by id) from server"
-    before = await database.fetchval(state)
+    before = await shown(database)
     for body, place in WRONG_CHANGES:
         answer = await post(client, admin, BULK, body)
         assert answer.status_code == 400, body
         assert answer.json()["errors"][0]["location"] == place
-    assert await database.fetchval(state) == before
+    assert await shown(database) == before
 
 
+@pytest.mark.postgresql
 async def test_a_bulk_update_does_not_undo_an_edit_that_was_faster(
     client: httpx.AsyncClient, admin: dict[str, str], database: Any
 ) -> None:

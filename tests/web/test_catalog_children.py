@@ -19,7 +19,16 @@ from service.models import (
     ServerVersion,
     Tool,
 )
-from tests.web.rows import KINDS, Headers, Json, add_children, add_servers, follow
+from tests.by_hand import put
+from tests.web.rows import (
+    CHILDREN,
+    KINDS,
+    Headers,
+    Json,
+    add_children,
+    add_servers,
+    follow,
+)
 
 ITEMS: dict[str, Any] = {
     "tools": Tool,
@@ -41,9 +50,6 @@ TABLES = {
 }
 NUMBER = 11
 
-# The rows are put in with functions that PostgreSQL alone has.
-pytestmark = pytest.mark.postgresql
-
 
 def bodies(number: int) -> list[Json]:
     """Bodies of plain servers."""
@@ -52,13 +58,11 @@ def bodies(number: int) -> list[Json]:
 
 
 @pytest.fixture
-async def three(
-    client: httpx.AsyncClient, admin: Headers, database_url: str
-) -> list[Json]:
+async def three(client: httpx.AsyncClient, admin: Headers, database: Any) -> list[Json]:
     """Three servers; the last has nothing, the others eleven of each kind."""
     found = await add_servers(client, admin, bodies(3))
     for server in found[:2]:
-        await add_children(database_url, server["id"], NUMBER)
+        await add_children(database, server["id"], NUMBER)
     return found
 
 
@@ -159,13 +163,11 @@ async def test_tools_are_found_by_server_and_by_whole_name(
 
 
 async def test_names_that_begin_alike_are_told_apart(
-    client: httpx.AsyncClient, three: list[Json], database_url: str
+    client: httpx.AsyncClient, three: list[Json], database: Any
 ) -> None:
-    connection = await asyncpg.connect(database_url)
     for ending in ("a", "b"):
         add = "insert into tool (server_id, name) values ($1, $2)"
-        await connection.execute(add, three[2]["id"], "x" * 250 + ending)
-    await connection.close()
+        await database.execute(add, three[2]["id"], "x" * 250 + ending)
     got = (await client.get(f"/tools?name={'x' * 250}b")).json()
     assert [row["name"][-1] for row in got] == ["b"]
 
@@ -182,11 +184,10 @@ async def test_one_tool_is_found_by_its_id(
 
 
 async def test_counts_follow_whatever_happens_to_children(
-    client: httpx.AsyncClient, three: list[Json], database_url: str
+    client: httpx.AsyncClient, three: list[Json], database: Any
 ) -> None:
     ids = [server["id"] for server in three]
     dice = random.Random(3)
-    connection = await asyncpg.connect(database_url)
     for _ in range(60):
         table = dice.choice(list(TABLES.values()))
         some = f"id in (select id from {table} where id % {dice.randrange(2, 6)} = 0)"
@@ -194,35 +195,23 @@ async def test_counts_follow_whatever_happens_to_children(
         delete = f"delete from {table} where {some}"
         touch = f"update {table} set id = id where {some}"
         nothing = f"delete from {table} where false"
-        await connection.execute(dice.choice([move, delete, touch, nothing]))
+        await database.execute(dice.choice([move, delete, touch, nothing]))
         if table != "server_version":
-            await add_some(connection, table, dice.choice(ids))
-    await connection.execute("truncate prompt")
+            await add_some(database, table, dice.choice(ids))
+    await database.execute("delete from prompt")
     for server in ids:
         shown = (await client.get(f"/servers/{server}")).json()["counts"]
         for kind, table in TABLES.items():
             query = f"select count(*) from {table} where server_id = $1"
-            assert shown[kind] == await connection.fetchval(query, server), kind
-    await connection.close()
+            assert shown[kind] == await database.fetchval(query, server), kind
 
 
-async def add_some(connection: Any, table: str, server: int) -> None:
-    """Give a server one more row, whatever columns the table needs."""
-    columns = await connection.fetch(
-        """select column_name as name, data_type as type
-             from information_schema.columns
-            where table_name = $1 and is_nullable = 'NO' and column_default is null
-              and is_identity = 'NO' and is_generated = 'NEVER'""",
-        table,
-    )
-    values = {
-        row["name"]: "now()" if "time" in row["type"] else "'x'" for row in columns
-    }
-    values["server_id"] = str(server)
-    names, given = ", ".join(values), ", ".join(values.values())
-    await connection.execute(f"insert into {table} ({names}) values ({given})")
+async def add_some(database: Any, table: str, server: int) -> None:
+    """Give a server one more row."""
+    await put(database, table, [{"server_id": server, **CHILDREN[table](1)}])
 
 
+@pytest.mark.postgresql
 async def test_counts_are_right_when_many_write_at_once(
     client: httpx.AsyncClient, three: list[Json], database_url: str
 ) -> None:

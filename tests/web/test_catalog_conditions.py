@@ -1,6 +1,7 @@
 """ETag, If-None-Match and If-Match: no copy sent twice, no change lost."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
@@ -32,16 +33,15 @@ async def test_a_copy_that_is_still_good_is_not_sent_again(
         assert response.status_code == 200
 
 
-@pytest.mark.postgresql
 async def test_the_etag_moves_with_everything_the_answer_shows(
-    client: httpx.AsyncClient, admin: Headers, path: str, database_url: str
+    client: httpx.AsyncClient, admin: Headers, path: str, database: Any
 ) -> None:
     tags = [(await client.get(path)).headers["etag"]]
     for change in ({"stars": 1}, {"readme_content": "new"}, {"readme_content": None}):
         response = await client.patch(path, json=change, headers=admin)
         tags.append(response.headers["etag"])
         assert (await client.get(path)).headers["etag"] == tags[-1]
-    await add_children(database_url, int(path.rsplit("/", 1)[1]), 2)
+    await add_children(database, int(path.rsplit("/", 1)[1]), 2)
     response = await client.get(path)
     tags.append(response.headers["etag"])
     assert response.json()["counts"]["tools"] == 2

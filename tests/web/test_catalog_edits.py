@@ -288,13 +288,12 @@ async def test_a_change_to_a_taken_url_leads_to_the_server_that_has_it(
     assert (await client.get(f"/servers/{second['id']}")).json() == second
 
 
-@pytest.mark.postgresql
 async def test_the_registry_name_of_published_versions_stays(
-    client: httpx.AsyncClient, admin: Headers, post: Post, database_url: str
+    client: httpx.AsyncClient, admin: Headers, post: Post, database: Any
 ) -> None:
     added = (await post(FULL)).json()
     path = f"/servers/{added['id']}"
-    await add_children(database_url, added["id"], 1)
+    await add_children(database, added["id"], 1)
     for method, body in [
         ("PATCH", {"registry_name": "org.example/two"}),
         ("PATCH", {"registry_name": None}),
@@ -307,13 +306,12 @@ async def test_the_registry_name_of_published_versions_stays(
     assert (await client.patch(path, json=same, headers=admin)).status_code == 200
 
 
-@pytest.mark.postgresql
 async def test_a_deleted_server_is_gone_with_all_that_belonged_to_it(
-    client: httpx.AsyncClient, admin: Headers, post: Post, database_url: str
+    client: httpx.AsyncClient, admin: Headers, post: Post, database: Any
 ) -> None:
     added = (await post(MINIMAL)).json()
     path = f"/servers/{added['uuid']}"
-    await add_children(database_url, added["id"], 3)
+    await add_children(database, added["id"], 3)
     assert len((await client.get("/tools")).json()) == 3
     response = await client.delete(path, headers=admin)
     assert (response.status_code, response.content) == (204, b"")

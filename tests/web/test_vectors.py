@@ -4,6 +4,8 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,11 +13,14 @@ import msgspec
 import pytest
 
 from service.app import create_app
-from service.errors import InvalidInput
+from service.errors import InvalidInput, NotSupported
 from service.models_search import DIMENSIONS, SimilarTool
-from service.settings import Settings
+from service.settings import Settings, read_settings
+from service.store import sqlite_vectors
 from service.store.postgres import PostgresStore
-from service.vectors import put_embedding
+from service.store.sqlite import SqliteStore
+from service.vectors import nearest_tools, put_embedding
+from tests.by_hand import put
 
 Vector = list[float]
 SEED = 5
@@ -25,7 +30,7 @@ TOOLS = 150
 @pytest.fixture
 async def vectors(store: PostgresStore) -> None:
     if not await store.has_vectors():
-        pytest.skip("this server has no extension `vector`")
+        pytest.skip("this database has no extension that compares vectors")
 
 
 @pytest.fixture
@@ -46,11 +51,9 @@ async def add_tools(database: Any, number: int) -> None:
     await database.execute(
         "insert into server (id, name, primary_url) values (1, 'one', 'a:1')"
     )
-    await database.execute(
-        "insert into tool (id, server_id, name)"
-        " select n, 1, 'tool ' || n from generate_series(1, $1::int) n",
-        number,
-    )
+    numbers = range(1, number + 1)
+    tools = [{"id": n, "server_id": 1, "name": f"tool {n}"} for n in numbers]
+    await put(database, "tool", tools)
 
 
 def direction(dice: random.Random) -> Vector:
@@ -146,6 +149,7 @@ async def test_an_embedding_replaces_the_one_before_and_goes_with_its_tool(
     assert [item.tool.id for item in await near(client, tools[9], limit=1)] == [1]
 
 
+@pytest.mark.postgresql
 async def test_the_index_is_used_from_the_first_row_on(
     database: Any, tools: list[Vector]
 ) -> None:
@@ -247,6 +251,7 @@ async def test_a_query_out_of_bounds_is_refused(client: httpx.AsyncClient) -> No
         assert response.status_code == 400, query
 
 
+@pytest.mark.postgresql
 async def test_a_database_without_vectors_says_so(
     settings: Settings, database: Any, database_url: str
 ) -> None:
@@ -266,3 +271,39 @@ async def test_a_database_without_vectors_says_so(
     for answer in answers:
         assert answer.status_code == 501
         assert "`vector`" in answer.json()["detail"]
+
+
+class Loading:
+    """A connection of a Python that may load extensions."""
+
+    enable_load_extension = None
+
+
+@pytest.mark.parametrize(
+    ("connection", "found", "said"),
+    [
+        (object, "there", "Python that may load extensions"),
+        (Loading, None, "package `sqlite-vec`"),
+    ],
+)
+async def test_a_file_without_vectors_says_what_is_missing(
+    sqlite_template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    connection: Any,
+    found: str | None,
+    said: str,
+) -> None:
+    driver = SimpleNamespace(Connection=connection)
+    monkeypatch.setattr(sqlite_vectors, "sqlite3", driver)
+    monkeypatch.setattr(sqlite_vectors, "find_spec", lambda _name: found)
+    file = tmp_path / "mcps.db"
+    file.write_bytes(sqlite_template.read_bytes())
+    store = SqliteStore(read_settings({}), file)
+    await store.open()
+    try:
+        assert not await store.has_vectors()
+        with pytest.raises(NotSupported, match=said):
+            await nearest_tools(store, [1.0] * DIMENSIONS, 1)
+    finally:
+        await store.close()

@@ -13,7 +13,7 @@ create index kept_answer_by_created_at on kept_answer (created_at);
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  '14a81c4c17d9e1d70edcdfdd80d7f6307f4e8f0c9a9419b9d02ef1cbfb11f34c',
-  '0012.idempotency',
+  '5393e2904328d11cd61820029e710349995d84ccaf4b6b0f7ec08b46929ca389',
+  '0013.idempotency',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );

@@ -13,4 +13,4 @@ create table kept_answer (
 
 create index kept_answer_by_created_at on kept_answer (created_at);
 
-call migration_put('0012.idempotency');
+call migration_put('0013.idempotency');

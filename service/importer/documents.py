@@ -1,0 +1,138 @@
+"""JSON as the earlier MCPS kept it in text: documents, lists and embeddings.
+
+The rules are those of `values`.
+"""
+
+import json
+import math
+import struct
+import sys
+from array import array
+from hashlib import md5
+from typing import Any
+
+import msgspec
+
+from service.importer.jsonb import jsonb_text
+from service.importer.values import ODD, SURROGATE, Mended, Raw, Rule, Unfit, plain_text
+from service.store.base import Value
+
+DIMENSIONS = 1536
+_ODD_ESCAPE = "\\u0000"
+_STRINGS = msgspec.json.Decoder(list[str])
+_FLOATS = msgspec.json.Decoder(list[float])
+_FLOAT4 = 700
+
+
+def _json(value: Raw) -> Value | Mended:
+    if value is None or value == "null":
+        return None
+    if value == "":
+        return Mended(None, "an empty text is null")
+    if isinstance(value, str) and _ODD_ESCAPE not in value:
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass
+        else:
+            return value
+    found, rule = read_json(value)
+    if not rule:
+        return plain_text(value)[0]
+    return Mended(json.dumps(found, ensure_ascii=False), rule)
+
+
+JSON = Rule("text", _json)
+
+
+def _list(value: Raw) -> Value | Mended:
+    if value in ("[]", "null", None):
+        return "[]"
+    if isinstance(value, str) and _ODD_ESCAPE not in value:
+        try:
+            return json.dumps(_STRINGS.decode(value), ensure_ascii=False)
+        except (msgspec.DecodeError, ValueError):
+            pass
+    if value == "":
+        return Mended("[]", "an empty text is an empty list")
+    found, rule = read_json(value)
+    if found is None:
+        return Mended("[]", rule or "null is an empty list")
+    if not isinstance(found, list):
+        found, rule = [found], rule or "a single value becomes a list"
+    shown = jsonb_text(found)
+    return Mended(shown, rule) if rule else shown
+
+
+LIST = Rule("text", _list)
+
+
+def read_json(value: Raw) -> tuple[Any, str]:
+    """The value of a JSON text, and the rule that mended it; raises Unfit."""
+    text, rule = plain_text(value if value is not None else "null")
+    rules = [rule] if rule else []
+    try:
+        found = json.loads(
+            text, parse_constant=lambda _name: rules.append("NaN becomes null")
+        )
+        found = _plain(found, rules)
+    except ValueError as error:
+        message = f"is no valid JSON: {error}"
+        raise Unfit(message) from error
+    except RecursionError as error:
+        message = "is nested too deeply"
+        raise Unfit(message) from error
+    return found, rules[0] if rules else ""
+
+
+def _plain(value: Any, rules: list[str]) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, list):
+        return [_plain(item, rules) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key, rules): _plain(item, rules) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        rules.append("a number that is too large becomes null")
+        return None
+    if not isinstance(value, str) or not ODD.search(value):
+        return value
+    rules.append("NUL characters and halves of surrogate pairs are mended")
+    return SURROGATE.sub("\ufffd", value.replace("\0", ""))
+
+
+def _embedding(value: Raw) -> Value | Mended:
+    floats = _floats(value)
+    if len(floats) != DIMENSIONS:
+        message = f"has {len(floats):,} dimensions instead of {DIMENSIONS:,}"
+        raise Unfit(message)
+    if not all(map(math.isfinite, floats)):
+        message = "holds a number that is not finite"
+        raise Unfit(message)
+    return f"{{{plain_text(value or '')[0].strip()[1:-1]}}}"
+
+
+def _floats(value: Raw) -> "array[float]":
+    try:
+        return array("f", _FLOATS.decode(value))  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError, ValueError):
+        pass
+    try:
+        return array("f", json.loads(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError, RecursionError) as error:
+        message = "is no JSON list of numbers"
+        raise Unfit(message) from error
+
+
+def _embedding_shown(value: str) -> str:
+    """MD5 of the array as PostgreSQL sends it: one dimension of float4."""
+    floats = array("f", _FLOATS.decode(f"[{value[1:-1]}]"))
+    if sys.byteorder == "little":
+        floats.byteswap()
+    packed, body = floats.tobytes(), bytearray(8 * len(floats))
+    body[3::8] = b"\x04" * len(floats)
+    for place in range(4):
+        body[4 + place :: 8] = packed[place::4]
+    head = struct.pack(">iiIii", 1, 0, _FLOAT4, len(floats), 1)
+    return md5(head + body, usedforsecurity=False).hexdigest()
+
+
+EMBEDDING = Rule("text", _embedding, shown=_embedding_shown)

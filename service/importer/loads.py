@@ -1,0 +1,133 @@
+"""From a table of the file to batches that are ready to be sent."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from service.importer.batches import Batch, Field, Mapper, Plan
+from service.importer.naming import Named, Shown, named
+from service.importer.plans import Table
+from service.importer.source import EarlierFile, Row, SourceTable
+from service.importer.storing import Load
+from service.importer.values import Raw, digest, integer
+from service.store.base import Value
+
+# What a server gets that it had not, and which of it is stored in its row.
+EXTRA = Named.__struct_fields__
+ONCE = ("registry_name", "latest_version")
+HAS_TOOLS = "has_tools"
+
+_KEYS = integer()
+Extra = list[list[Value]]
+Extend = Callable[[Batch], Extra]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A batch that is ready to be sent."""
+
+    batch: Batch
+    digests: list[str]
+    extra: Extra
+
+
+def is_there(table: Table, found: Mapping[str, SourceTable]) -> bool:
+    """Whether the file has this table of the catalog, in a form that we know."""
+    source = found.get(table.source)
+    return source is not None and source.is_by_id and {*table.needed} <= {*source.names}
+
+
+def catalog_load(table: Table, source: SourceTable) -> Load:
+    """How the rows of a table of the catalog are sent: the columns that there are."""
+    known = [name for name in source.names if name in table.columns]
+    fields = tuple(
+        Field(name, table.renamed.get(name, name), table.columns[name])
+        for name in known
+    )
+    is_server = table.source == "server"
+    once = ONCE if is_server else ()
+    owner = table.owner
+    plan = Plan(
+        source=table.source,
+        target=table.target,
+        stage=f"import_row_{table.source}",
+        key="id",
+        columns=(*(field.name for field in fields), *once),
+        once=once,
+        natural=table.natural,
+        owner=msgspec.structs.asdict(owner) if owner else None,
+    )
+    extra = [*((name, "text") for name in EXTRA), (HAS_TOOLS, "boolean")]
+    return Load(plan=plan, fields=fields, extra=tuple(extra) if is_server else ())
+
+
+def prepared(
+    mapper: Mapper, load: Load, rows: Iterator[list[Row]], extend: Extend | None = None
+) -> Iterator[Prepared]:
+    """The batches of a table, as fast as they are taken."""
+    for some in rows:
+        batch = mapper.batch(some)
+        extra = extend(batch) if extend and batch.keys else []
+        yield Prepared(batch, digests(load, batch), extra)
+
+
+def digests(load: Load, batch: Batch) -> list[str]:
+    """The digest of each column of a batch, and of its keys where these are none."""
+    columns = batch.digests(load.fields)
+    return columns if load.is_keyed else [*columns, digest(_KEYS, batch.keys)]
+
+
+def digest_names(load: Load) -> list[str]:
+    """The names of what `digests` gives."""
+    names = [field.name for field in load.fields]
+    return names if load.is_keyed else [*names, load.plan.key]
+
+
+def with_names(load: Load, file: EarlierFile, *, has: Collection[str]) -> Extend:
+    """Gives the servers of each batch a registry name and a version document.
+
+    `has` are the tables of the catalog that the file has.
+    """
+    places = {field.name: place for place, field in enumerate(load.fields)}
+    releases = _Following(file.releases() if "release" in has else iter(()))
+    tools = _Following(file.owners() if "tool" in has else iter(()))
+
+    def extend(batch: Batch) -> Extra:
+        columns = (_column(batch, places, name) for name in _SHOWN)
+        rows: list[tuple[Value, ...]] = []
+        for id_, url, name, about, page, at in zip(batch.keys, *columns, strict=True):
+            release = releases.of(id_)
+            version = release[1] if release and isinstance(release[1], str) else None
+            made = named(Shown(url, name, about, page, at, version))
+            rows.append((*msgspec.structs.astuple(made), tools.of(id_) is not None))
+        return [list(column) for column in zip(*rows, strict=True)]
+
+    return extend
+
+
+class _Following:
+    """Rows that are looked for in the order of the ids they begin with."""
+
+    def __init__(self, rows: Iterator[tuple[Raw, ...]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def of(self, id_: int) -> tuple[Raw, ...] | None:
+        """The row of this id, which is greater than the last one asked for."""
+        while self._next and _number(self._next[0]) < id_:
+            self._next = next(self._rows, None)
+        return self._next if self._next and self._next[0] == id_ else None
+
+
+_SHOWN = ("primary_url", "name", "description", "homepage", "created_at")
+
+
+def _column(batch: Batch, places: Mapping[str, int], name: str) -> list[Any]:
+    """The values of a column, or nothing where the file has no such column."""
+    return batch.columns[places[name]] if name in places else [None] * len(batch.keys)
+
+
+def _number(value: Raw) -> float:
+    return (
+        value if isinstance(value, int) else float("-inf" if value is None else "inf")
+    )

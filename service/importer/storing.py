@@ -1,0 +1,254 @@
+"""Stores batches in PostgreSQL, one transaction each, and takes note how far that came.
+
+A database that is away is waited for. Whether a transaction whose end was not heard of
+did commit is asked before it is tried again.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+import msgspec
+import stamina
+
+from service.errors import DatabaseDown, LockTimeout, PoolExhausted, ReadOnly
+from service.importer.batches import Batch, Field, Plan
+from service.store.base import Store, Transaction, Value
+from service.store.resilience import is_transient
+
+BATCH_TIMEOUT_S = 600.0
+LONGEST_OUTAGE_S = 600.0
+LONGEST_WAIT_S = 2.0
+SECOND = 2
+Answer = TypeVar("Answer")
+
+_WORTH_WAITING = (LockTimeout, PoolExhausted, ReadOnly)
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one kind on their way: what they are, and the columns that are sent."""
+
+    plan: Plan
+    fields: tuple[Field, ...]
+    extra: tuple[tuple[str, str], ...] = ()
+    """Names and types of columns that are no columns of the file."""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the key is one of the columns of the file."""
+        return any(field.name == self.plan.key for field in self.fields)
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """Names and types of the staging table."""
+        sent = [(field.name, field.rule.type) for field in self.fields]
+        sent += self.extra
+        return sent if self.is_keyed else [*sent, (self.plan.key, "bigint")]
+
+    def records(
+        self, batch: Batch, extra: Sequence[Sequence[Value]]
+    ) -> Iterable[tuple[Value, ...]]:
+        """The rows as they are sent."""
+        columns = [*batch.columns, *extra]
+        return zip(*columns, *([] if self.is_keyed else [batch.keys]), strict=True)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the rows of one kind are."""
+
+    last_id: int = 0
+    written: int = 0
+    repaired: int = 0
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What became of a row that was sent and not written."""
+
+    key: int
+    state: str
+    reason: str
+
+
+class Storage:
+    """One import in the database."""
+
+    is_writing = True
+
+    def __init__(self, store: Store, say: Callable[[str], None]) -> None:
+        self._store = store
+        self._say = say
+        self._run = 0
+
+    async def begin(self, origin: str, fingerprint: str) -> bool:
+        """Begin an import; gives whether one of the same file is gone on with."""
+
+        async def do(work: Transaction) -> bool:
+            found = await work.value("import_find", fingerprint=fingerprint)
+            if found is None:
+                await work.run("import_forget", origin=origin)
+                found = await work.value(
+                    "import_begin", origin=origin, fingerprint=fingerprint
+                )
+                self._run = found
+                return False
+            self._run = found
+            return True
+
+        return await self._do(do)
+
+    async def progress(self) -> dict[str, Progress]:
+        """How far the import is, by kind of rows."""
+        rows = await self._do(lambda work: work.rows("import_progress", run=self._run))
+        return {
+            row["source_table"]: Progress(
+                row["last_id"], row["written"], row["repaired"]
+            )
+            for row in rows
+        }
+
+    async def make_legacy(self, plan: Plan, types: dict[str, str]) -> None:
+        """Make the table of a plan in schema `legacy`, or widen the one there."""
+        columns = _json([{"name": name, "type": kind} for name, kind in types.items()])
+        await self._do(
+            lambda work: work.run(
+                "import_legacy", name=plan.target, key=plan.key, columns=columns
+            )
+        )
+
+    async def follow(self, target: str, last_id: int) -> None:
+        """Let new ids of a table of the catalog begin above those of the file."""
+        await self._do(
+            lambda work: work.value("import_follow", target=target, last_id=last_id)
+        )
+
+    async def put(
+        self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]
+    ) -> list[Note]:
+        """Store a batch; gives what was not written."""
+        is_again = False
+        async for attempt in self._tries():
+            with attempt:
+                if not (is_again and await self._has(load.plan, batch)):
+                    is_again = True
+                    await self._put_once(load, batch, extra)
+        return await self.notes(load.plan, batch)
+
+    async def notes(self, plan: Plan, batch: Batch) -> list[Note]:
+        """What was not written of a batch that was stored."""
+        rows = await self._do(
+            lambda work: work.rows(
+                "import_notes",
+                run=self._run,
+                source_table=plan.source,
+                first_id=batch.keys[0],
+                last_id=batch.keys[-1],
+            )
+        )
+        return [Note(row["source_id"], row["state"], row["reason"]) for row in rows]
+
+    async def digest(
+        self, plan: Plan, first: int, last: int, ids: str
+    ) -> tuple[int, list[str | None]]:
+        """How many of these rows there are, and a digest of each column."""
+        row = await self._do(
+            lambda work: work.row(
+                "import_digest",
+                run=self._run,
+                plan=_json(plan),
+                first_id=first,
+                last_id=last,
+                ids=ids,
+            )
+        )
+        digests = msgspec.json.decode(row["digests"]) if row else []
+        return (row["amount"] if row else 0), digests
+
+    async def lift_nearest(self, expected: int) -> None:
+        """Take away the index of embeddings before so many come."""
+        await self._do(
+            lambda work: work.value("import_lift_nearest", expected=expected)
+        )
+
+    async def build_nearest(self) -> None:
+        """Build the index of embeddings where it is missing."""
+        await self._do(lambda work: work.run("import_build_nearest"))
+
+    async def finish_search(self, *, is_large: bool) -> None:
+        """Bring up to date what depends on the whole catalog."""
+
+        async def do(work: Transaction) -> None:
+            await work.row("load_lock")
+            await work.run("import_search_rest")
+            await work.run("load_count_words")
+            if is_large:
+                await work.run("load_analyze")
+
+        await self._do(do)
+
+    async def end(self) -> None:
+        """End the import: what it needed to go on is deleted."""
+        await self._do(lambda work: work.run("import_end", run=self._run))
+
+    async def _do(self, do: Callable[[Transaction], Awaitable[Answer]]) -> Answer:
+        """What `do` gives in a transaction, tried again while the database is away."""
+        async for attempt in self._tries():
+            with attempt:
+                async with self._transaction() as work:
+                    return await do(work)
+        raise DatabaseDown
+
+    async def _has(self, plan: Plan, batch: Batch) -> bool:
+        progress = await self.progress()
+        return progress.get(plan.source, Progress()).last_id >= batch.keys[-1]
+
+    async def _put_once(
+        self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]
+    ) -> None:
+        plan, sent = load.plan, load.sent
+        columns = [{"name": name, "type": kind} for name, kind in sent]
+        records = load.records(batch, extra)
+        async with self._transaction() as work:
+            await work.run("import_stage", stage=plan.stage, columns=_json(columns))
+            await work.copy(plan.stage, [name for name, _ in sent], records)
+            if plan.source == "server":
+                await work.row("load_lock")
+                await work.run("import_spare_names")
+            changed = await work.value(
+                "import_put",
+                run=self._run,
+                plan=_json(plan),
+                first_id=batch.keys[0],
+                last_id=batch.keys[-1],
+                mended=f"{{{','.join(map(str, batch.mended))}}}",
+            )
+            if plan.source == "server" and changed != "[]":
+                await _mark_latest(work, changed)
+
+    def _transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._store.transaction(timeout_s=BATCH_TIMEOUT_S)
+
+    async def _tries(self) -> AsyncIterator[stamina.Attempt]:
+        async for attempt in stamina.retry_context(
+            on=is_worth_waiting,
+            attempts=None,
+            timeout=LONGEST_OUTAGE_S,
+            wait_max=LONGEST_WAIT_S,
+        ):
+            if attempt.num == SECOND:
+                self._say("The database is away; waiting for it")
+            yield attempt
+
+
+def is_worth_waiting(error: Exception) -> bool:
+    """Whether an error ends by itself."""
+    return is_transient(error) or isinstance(error, _WORTH_WAITING)
+
+
+async def _mark_latest(work: Transaction, server_ids: str) -> None:
+    await work.run("load_clear_latest", server_ids=server_ids)
+    await work.run("load_set_latest", server_ids=server_ids)
+    await work.run("import_show_latest", server_ids=server_ids)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

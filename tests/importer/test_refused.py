@@ -1,0 +1,122 @@
+"""Files that are not what the command reads: one sentence, and nothing is touched."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from service.errors import RefusedFile
+from service.importer.source import EarlierFile
+from service.store.migrate import apply
+from service.store.sqlite_file import sqlite_url
+from tests.conftest import RunMcps
+from tests.importer.conftest import Earlier
+
+LIMIT_S = 5.0
+
+
+def absent(path: Path) -> None:
+    path.unlink()
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("This is no database.\n" * 100)
+
+
+def cut_off(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany("insert into alembic_version values (?)", [("x" * 900,)] * 90)
+        file.commit()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def head_only(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def of_another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("create table photos (id integer primary key)")
+        file.commit()
+
+
+def with_other_servers(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("drop table server")
+        file.execute("create table server (hostname text, port integer)")
+        file.commit()
+
+
+def of_this_mcps(path: Path) -> None:
+    path.unlink()
+    apply(sqlite_url(path))
+
+
+def damaged(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    whole[100:4096] = os.urandom(3996)
+    path.write_bytes(whole)
+
+
+CASES = [
+    (absent, "there is no file"),
+    (zero, "is empty"),
+    (text, "is no SQLite file"),
+    (head_only, "is no SQLite file"),
+    (cut_off, "is cut off"),
+    (of_another_program, "is no file of the earlier MCPS"),
+    (with_other_servers, "is no file of the earlier MCPS"),
+    (of_this_mcps, "is a catalog of this MCPS"),
+    (damaged, "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "sentence"), CASES)
+def test_a_file_that_cannot_be_imported_is_refused_and_stays(
+    earlier: Earlier, spoil: Callable[[Path], None], sentence: str
+) -> None:
+    spoil(earlier.path)
+    before = earlier.path.read_bytes() if earlier.path.exists() else None
+    began_at = time.monotonic()
+    with (
+        pytest.raises(RefusedFile, match=sentence) as caught,
+        EarlierFile(earlier.path),
+    ):
+        pass
+    assert time.monotonic() - began_at < LIMIT_S
+    assert "\n" not in caught.value.message
+    after = earlier.path.read_bytes() if earlier.path.exists() else None
+    assert after == before
+
+
+def test_the_command_refuses_it_with_one_line_and_code_2(
+    run_mcps: RunMcps, earlier: Earlier
+) -> None:
+    cut_off(earlier.path)
+    done = run_mcps("import-sqlite", str(earlier.path))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_file_that_may_only_be_read_is_imported(
+    run_mcps: RunMcps, earlier: Earlier
+) -> None:
+    earlier.fill(2)
+    earlier.path.chmod(0o444)
+    before = earlier.path.read_bytes()
+    done = run_mcps("import-sqlite", str(earlier.path))
+    assert done.returncode == 0, done.stderr
+    assert earlier.path.read_bytes() == before
+    assert sorted(p.name for p in earlier.path.parent.glob("earlier.db*")) == [
+        "earlier.db"
+    ]
