@@ -118,22 +118,28 @@ def _leave_slowly(app: Litestar, delay_s: float) -> None:
     """On SIGTERM turn unready at once, and stop serving after a delay.
 
     Kubernetes goes on sending requests until it has heard of it. A second signal does
-    not wait.
+    not even wait for what is running. The end of a terminal is as good as a signal.
     """
     leave = signal.getsignal(signal.SIGTERM)
     if not callable(leave):
         return
     loop = asyncio.get_running_loop()
 
-    def drain(number: int, frame: FrameType | None) -> None:
-        if app.state.draining or not delay_s:
-            app.state.draining = True
-            leave(number, frame)
-            return
+    def drain(_number: int, frame: FrameType | None) -> None:
+        is_first = not app.state.draining
         app.state.draining = True
-        loop.call_soon_threadsafe(loop.call_later, delay_s, leave, number, frame)
+        if is_first and delay_s:
+            after = (delay_s, leave, signal.SIGTERM, frame)
+            loop.call_soon_threadsafe(loop.call_later, *after)
+            return
+        leave(signal.SIGTERM, frame)
+        if not is_first:
+            # uvicorn drops what is running at an interrupt that follows another signal.
+            leave(signal.SIGINT, frame)
 
     signal.signal(signal.SIGTERM, drain)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, drain)
 
 
 async def _end_with_supervisor() -> None:

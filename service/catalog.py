@@ -74,18 +74,16 @@ async def get_server(store: Queries, server: Reference) -> str:
     return body
 
 
-async def add_server(store: Store, body: ServerBody) -> tuple[Reference, str]:
-    """Add a server; gives it whole.
+async def add_server(work: Queries, body: ServerBody) -> tuple[Reference, str]:
+    """Add a server, in a transaction of the caller; gives it whole.
 
     Raises Conflict with the path of the server that has the URL or the registry name.
     """
-    text = _checked(body)
-    async with store.transaction() as work:
-        added = Reference(await work.value("server_add", server=text))
-        if added.id is None:
-            raise await _taken(work, added, body)
-        await work.run("server_claim", id=added.id, claims=_claims(body))
-        return added, await get_server(work, added)
+    added = Reference(await work.value("server_add", server=_checked(body)))
+    if added.id is None:
+        raise await _taken(work, added, body)
+    await work.run("server_claim", id=added.id, claims=_claims(body))
+    return added, await get_server(work, added)
 
 
 async def put_server(
@@ -101,13 +99,16 @@ async def put_server(
     registry name.
     """
     text = _checked(changes)
+
+    async def change(work: Queries) -> str:
+        held = await _hold(work, server, expected)
+        _keep_published_name(held, changes)
+        await work.run("server_change", id=held["id"], changes=text)
+        await work.run("server_claim", id=held["id"], claims=_claims(changes))
+        return await get_server(work, server)
+
     try:
-        async with store.transaction() as work:
-            held = await _hold(work, server, expected)
-            _keep_published_name(held, changes)
-            await work.run("server_change", id=held["id"], changes=text)
-            await work.run("server_claim", id=held["id"], claims=_claims(changes))
-            return await get_server(work, server)
+        return await store.transact(change)
     except Conflict:
         raise await _taken(store, server, changes) from None
 
@@ -119,9 +120,12 @@ async def delete_server(
 
     Raises NotFound and PreconditionFailed as put_server does.
     """
-    async with store.transaction() as work:
+
+    async def delete(work: Queries) -> None:
         held = await _hold(work, server, expected)
         await work.run("server_delete", id=held["id"])
+
+    await store.transact(delete)
 
 
 async def _hold(work: Queries, server: Reference, expected: Collection[str]) -> Row:

@@ -1,5 +1,6 @@
 """Logs as JSON or text on standard error; one line per request through a fast path."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -11,6 +12,7 @@ import structlog
 
 from service.settings import Settings
 
+SAID_EVERY_S = 5.0
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SECRET = re.compile(r"(://[^/\s:@]*):[^/\s]*@|\bmcps_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
 
@@ -57,6 +59,27 @@ def configure(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+
+class Seldom:
+    """Says what happens to many requests at once in one line every few seconds."""
+
+    def __init__(self, log: Any) -> None:  # noqa: ANN401 - structlog's proxy
+        self._log = log
+        self._said: dict[str, float] = {}
+        self._more: dict[str, int] = {}
+
+    def __call__(
+        self, kind: str, event: str, *, level: str = "warning", **values: object
+    ) -> None:
+        """Log one event of a kind, or count it as `more` for the next line."""
+        now = time.monotonic()
+        if now - self._said.get(kind, -SAID_EVERY_S) < SAID_EVERY_S:
+            self._more[kind] = self._more.get(kind, 0) + 1
+            return
+        self._said[kind] = now
+        getattr(self._log, level)(event, more=self._more.pop(kind, 0), **values)
 
 
 def configure_for_commands() -> None:
@@ -83,6 +106,14 @@ def access(
     else:
         line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
     sys.stderr.write(line + "\n")
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """A request that is dropped at a second signal is no error of anybody."""
+    error = record.exc_info[1] if record.exc_info else None
+    last_line = record.getMessage().rstrip().rpartition("\n")[2]
+    is_told = last_line.startswith("asyncio.exceptions.CancelledError")
+    return not (is_told or isinstance(error, asyncio.CancelledError))
 
 
 def _encode(value: Any, **_options: Any) -> str:  # noqa: ANN401 - whatever is logged

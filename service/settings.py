@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = "data"
     # database
     database_url: str = ""
+    database_replica_url: str = ""
+    database_replica_lag: Positive = 5.0
     postgres_host: str = ""
     postgres_port: Annotated[int, Meta(ge=1, le=65_535)] = 5432
     postgres_user: str = "mcps"
@@ -54,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
     api_workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    api_reuse_port: bool = False
     root_path: str = ""
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 1_048_576
     max_requests_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -208,6 +211,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name in list(values):
         values[name] = _converted(name, values[name])
     settings = msgspec.convert(values, Settings)
+    _refuse_wrong_replica(settings)
     _refuse_insecure(settings)
     return settings
 
@@ -263,6 +267,19 @@ def _refuse_insecure(settings: Settings) -> None:
         variable = "DATABASE_URL" if settings.database_url else "POSTGRES_PASSWORD"
         message = f"{variable}: a default password is refused in production"
         raise InvalidSettings(message)
+
+
+def _refuse_wrong_replica(settings: Settings) -> None:
+    if not settings.database_replica_url:
+        return
+    if settings.is_sqlite or not settings.is_configured:
+        message = "DATABASE_REPLICA_URL: only a configured PostgreSQL has a replica"
+        raise InvalidSettings(message)
+    try:
+        plain_url(settings.database_replica_url)
+    except InvalidSettings:
+        message = "DATABASE_REPLICA_URL: expected postgresql://user@host:5432/name"
+        raise InvalidSettings(message) from None
 
 
 _BOOLEANS = {

@@ -22,3 +22,11 @@ async def until(
         await asyncio.sleep(0.02)
     message = f"the state did not come within {limit_s} s"
     raise AssertionError(message)
+
+
+def until_true(condition: Callable[[], bool], *, limit_s: float = LIMIT_S) -> None:
+    """As `until`, for tests without an event loop."""
+    limit_at = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < limit_at, f"not within {limit_s} s"
+        time.sleep(0.02)

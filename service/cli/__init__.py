@@ -13,10 +13,10 @@ from service.cli.importer import import_sqlite
 from service.cli.keys import keys
 from service.cli.load import load
 from service.cli.serve import dev, serve
+from service.cli.server import TERMINATED
 from service.errors import McpsError
 
 INTERRUPTED = 130
-TERMINATED = 143
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,6 @@
 """`mcps serve` and `mcps dev`."""
 
 import secrets
-import socket
 import tempfile
 
 import click
@@ -95,14 +94,11 @@ async def _look(_store: Store) -> None:
 
 def _refuse_taken_port(settings: Settings) -> None:
     """Uvicorn would end with a log line and code 1, or worse, in each worker."""
-    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.api_host, settings.api_port))
-        except OSError as error:
-            message = (
-                f"cannot listen on {settings.api_host}:{settings.api_port}: "
-                f"{error.strerror}; set API_HOST and API_PORT to a free place"
-            )
-            raise InvalidSettings(message) from error
+    try:
+        server.bound(settings).close()
+    except OSError as error:
+        message = (
+            f"cannot listen on {settings.api_host}:{settings.api_port}: "
+            f"{error.strerror}; set API_HOST and API_PORT to a free place"
+        )
+        raise InvalidSettings(message) from error

@@ -47,6 +47,25 @@ def asyncpg_url(url: str) -> str:
     return _with(url, [pair for pair in kept if pair[0] != "dbname"], path)
 
 
+def host_urls(url: str) -> list[str]:
+    """One URL for each host, where several are named and any of them may be used.
+
+    Whoever says by target_session_attrs which one it has to be leaves it to the driver.
+    """
+    parts = urlsplit(plain_url(url))
+    login, at, places = parts.netloc.rpartition("@")
+    wanted = dict(parse_qsl(parts.query)).get("target_session_attrs", "read-write")
+    if "," not in places or wanted not in {"primary", "read-write"}:
+        return [url]
+    kept = [pair for pair in _read(url) if pair[0] != "target_session_attrs"]
+    return [
+        _with(
+            urlunsplit(parts._replace(netloc=f"{login}{at}{place}")), kept, parts.path
+        )
+        for place in places.split(",")
+    ]
+
+
 def libpq_url(url: str) -> str:
     """The URL as libpq takes it: server settings travel in `options`."""
     kept: Parameters = []
@@ -60,6 +79,9 @@ def libpq_url(url: str) -> str:
             options.append(f"-c {name}={_escaped(value)}")
     if options:
         kept.append(("options", " ".join(options)))
+    has_several = "," in urlsplit(plain_url(url)).netloc.rpartition("@")[2]
+    if has_several and "target_session_attrs" not in dict(kept):
+        kept.append(("target_session_attrs", "read-write"))
     return _with(url, kept, urlsplit(plain_url(url)).path)
 
 

@@ -4,14 +4,17 @@ Values cross this border as str, int, float, bool, bytes or None, in both dialec
 alike: times as ISO 8601 text, JSON as text. Rows are read by column name.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from service import metrics
+
 Dialect = Literal["postgresql", "sqlite"]
 Value = str | int | float | bool | bytes | None
+T = TypeVar("T")
 
 
 class Row(Protocol):
@@ -73,6 +76,13 @@ class PoolState(msgspec.Struct, frozen=True):
     waiting: int
     timeout_s: float
 
+    def show(self) -> None:
+        """Bring the gauges up to date."""
+        metrics.POOL_SIZE.set(self.checked_in + self.checked_out)
+        metrics.POOL_CHECKED_OUT.set(self.checked_out)
+        metrics.POOL_OVERFLOW.set(self.overflow)
+        metrics.POOL_WAITING.set(self.waiting)
+
 
 class Health(msgspec.Struct, frozen=True):
     """What the last look at the database showed."""
@@ -82,6 +92,8 @@ class Health(msgspec.Struct, frozen=True):
     detail: str
     schema_version: str
     schema_needed: str
+    answers: bool
+    """Whether the server is there, be its schema as it may."""
 
 
 class Store(Queries, Protocol):
@@ -101,6 +113,19 @@ class Store(Queries, Protocol):
         self, *, timeout_s: float | None = None
     ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction; `timeout_s` replaces the limits of a request."""
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
+        """What `work` gives in one transaction, within the limits of a request.
+
+        It runs again when it is certain that nothing of it happened: the connection
+        was lost before the end, or another transaction was in the way. What is
+        `is_repeatable` also runs again when nobody knows whether it happened.
+        """
 
     def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
         """The database as it is now, for as long as the block lasts."""

@@ -30,6 +30,8 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "migration_session": _MIGRATING,
     "session_limits": _LIMITS,
     "session_patience": _LIMITS,
+    "session_place": "an SQLite file has no replica",
+    "session_role": "an SQLite file has no standby that takes over",
 }
 # Nouns of which SQLite has no query at all.
 NOUNS_NOT_IN_SQLITE: Mapping[str, str] = {

@@ -10,11 +10,14 @@ from typing import Protocol
 
 from service.resources import resource
 from service.store.base import Dialect, Health, Row
+from service.store.resilience import is_cut
 
 SHARED_FOR_S = 1.0
-LIMIT_S = 0.9
+LIMIT_S = 0.65
 MISSING = "migrations are missing: run `mcps migrate`"
 _UNDEFINED_TABLE = "42P01"
+_NO_SLOT = "53300"
+_LOGIN = ("28", "3D")
 
 
 class Session(Protocol):
@@ -35,60 +38,108 @@ class Probe:
         connect: Callable[[], Awaitable[Session]],
         dialect: Dialect = "postgresql",
     ) -> None:
+        """`connect` has a limit of its own: the next look goes on waiting for it."""
+        self.error: Exception | None = None
+        """What went wrong at the last look, if anything."""
         self._connect = connect
         self._session: Session | None = None
-        self._lock = asyncio.Lock()
+        self._looking: asyncio.Task[Health] | None = None
         self._last: Health | None = None
-        self._asked_at = 0.0
+        self._looked_at = 0.0
         self._needed = schema_needed(dialect)
 
     async def health(self) -> Health:
         """The state of the database, no older than a second."""
-        async with self._lock:
-            if self._last and time.monotonic() - self._asked_at < SHARED_FOR_S:
-                return self._last
-            self._last = await self._look()
-            self._asked_at = time.monotonic()
+        if self._last and time.monotonic() - self._looked_at < SHARED_FOR_S:
             return self._last
+        return await self.look()
 
-    async def ask(self) -> Row:
-        """One question to the database within the limit; raises what went wrong."""
-        async with asyncio.timeout(LIMIT_S):
-            try:
-                if self._session is None:
-                    self._session = await self._connect()
-                return await self._session.ask()
-            except BaseException:
-                self.close()
-                raise
+    async def look(self, tries: int = 1) -> Health:
+        """The state of the database as of now, known within LIMIT_S.
+
+        A connection that is cut is tried again at once, up to `tries` times. Who comes
+        while somebody looks already gets the same answer.
+        """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(tries))
+        looking = self._looking
+        done, _ = await asyncio.wait((looking,), timeout=LIMIT_S)
+        if done:
+            return looking.result()
+        return self._noted(self._unhealthy(TimeoutError(f"no answer in {LIMIT_S} s")))
 
     def close(self) -> None:
         """Give the connection up."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._cut()
+
+    def _cut(self) -> None:
         if self._session is not None:
             self._session.cut()
             self._session = None
 
-    async def _look(self) -> Health:
+    async def _look(self, tries: int) -> Health:
         began_at = time.perf_counter()
         try:
-            row = await self.ask()
+            row = await self._ask_again(tries)
         except Exception as error:  # noqa: BLE001 - every failure means unhealthy
-            return Health(
-                healthy=False,
-                latency_ms=_ms_since(began_at),
-                detail=_detail(error),
-                schema_version="",
-                schema_needed=self._needed,
-            )
+            return self._noted(self._unhealthy(error, _ms_since(began_at)))
+        finally:
+            self._looking = None
         version = str(row["schema_version"] or "")
         is_current = version >= self._needed
-        return Health(
-            healthy=is_current,
-            latency_ms=_ms_since(began_at),
-            detail="" if is_current else MISSING,
-            schema_version=version,
-            schema_needed=self._needed,
+        self.error = None
+        return self._noted(
+            Health(
+                healthy=is_current,
+                latency_ms=_ms_since(began_at),
+                detail="" if is_current else MISSING,
+                schema_version=version,
+                schema_needed=self._needed,
+                answers=True,
+            )
         )
+
+    async def _ask_again(self, tries: int) -> Row:
+        for _ in range(tries - 1):
+            try:
+                return await self._ask()
+            except Exception as error:
+                if not is_cut(error):
+                    raise
+        return await self._ask()
+
+    async def _ask(self) -> Row:
+        try:
+            if self._session is None:
+                self._session = await self._connect()
+            async with asyncio.timeout(LIMIT_S):
+                return await self._session.ask()
+        except BaseException:
+            self._cut()
+            raise
+
+    def _noted(self, health: Health) -> Health:
+        self._last = health
+        self._looked_at = time.monotonic()
+        return health
+
+    def _unhealthy(self, error: Exception, ms: float = LIMIT_S * 1000) -> Health:
+        self.error = error
+        return Health(
+            healthy=False,
+            latency_ms=ms,
+            detail=_detail(error),
+            schema_version="",
+            schema_needed=self._needed,
+            answers=_state(error) in {_UNDEFINED_TABLE, _NO_SLOT},
+        )
+
+
+def is_refused_login(error: Exception | None) -> bool:
+    """Whether the server is there, but takes neither user, password nor database."""
+    return _state(error).startswith(_LOGIN)
 
 
 def schema_needed(dialect: Dialect = "postgresql") -> str:
@@ -98,8 +149,12 @@ def schema_needed(dialect: Dialect = "postgresql") -> str:
     return [name for name in names if not name.endswith(".rollback")][-1]
 
 
+def _state(error: Exception | None) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
+
+
 def _detail(error: Exception) -> str:
-    if getattr(error, "sqlstate", None) == _UNDEFINED_TABLE:
+    if _state(error) == _UNDEFINED_TABLE:
         return MISSING
     return (str(error) or type(error).__name__).splitlines()[0]
 

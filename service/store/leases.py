@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from service import metrics
-from service.errors import PoolExhausted
+from service.errors import DatabaseDown, PoolExhausted
 
 
 class Leased(Protocol):
@@ -64,7 +64,12 @@ class Leases(Generic[C]):
         self._is_fit = is_fit
         self._free: list[C] = []
         self._leased = 0
+        self._moved_at = 0.0
+        self.answered_at = 0.0
+        """When a connection last came back from work that went well."""
         self._waiters: deque[asyncio.Future[C | None]] = deque()
+        self._used: set[C] = set()
+        self._opening: set[asyncio.Future[Any]] = set()
 
     @property
     def in_use(self) -> int:
@@ -76,6 +81,10 @@ class Leases(Generic[C]):
         """How many wait for one."""
         return sum(not waiter.done() for waiter in self._waiters)
 
+    def stuck_s(self) -> float:
+        """How long nothing has come back although somebody works or waits."""
+        return time.monotonic() - self._moved_at if self.in_use else 0.0
+
     async def take(self, limit_s: float) -> C:
         """A connection that works, for one user until it comes back.
 
@@ -83,6 +92,8 @@ class Leases(Generic[C]):
         new one cannot be opened in it.
         """
         began_at = time.monotonic()
+        if not self.in_use:
+            self._moved_at = began_at
         while True:
             left_s = limit_s - (time.monotonic() - began_at)
             connection = self._free.pop() if self._free else await self._wait(left_s)
@@ -91,24 +102,39 @@ class Leases(Generic[C]):
             connection.terminate()
             await self.drop(connection)
         metrics.ACQUIRE_SECONDS.observe(time.monotonic() - began_at)
+        self._used.add(connection)
         return connection
 
     async def put(self, connection: C) -> None:
         """Take one back after its work is done; the longest waiter gets it."""
+        self._used.discard(connection)
         if connection.is_closed() or connection.is_in_transaction():
             await self.drop(connection)
             return
-        connection.used_at = time.monotonic()
+        now = time.monotonic()
+        connection.used_at = self._moved_at = self.answered_at = now
         if not self._wake(connection):
             self._free.append(connection)
 
     async def drop(self, connection: C) -> None:
         """Give one back to the pool, which looks after what became of it."""
+        self._used.discard(connection)
         self._leased -= 1
+        self._moved_at = time.monotonic()
         try:
             await self._pool.release(connection.proxy)
         finally:
             self._wake(None)
+
+    def cut(self) -> None:
+        """End every use and every wait: the database is known to be down."""
+        for connection in self._used:
+            connection.terminate()
+        for opening in self._opening:
+            opening.cancel()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(DatabaseDown())
 
     async def close_idle(self, count: int) -> None:
         """Close up to `count` of those that nobody has used for the longest time."""
@@ -146,13 +172,19 @@ class Leases(Generic[C]):
 
     async def _open(self, limit_s: float) -> C:
         self._leased += 1
+        opening = asyncio.ensure_future(self._pool.acquire())
+        self._opening.add(opening)
         try:
             async with asyncio.timeout(max(0.001, limit_s)):
-                proxy = await self._pool.acquire()
-        except BaseException:
+                proxy = await opening
+        except BaseException as error:
             self._leased -= 1
             self._wake(None)
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                raise DatabaseDown from None
             raise
+        finally:
+            self._opening.discard(opening)
         connection: C = proxy.itself()
         connection.proxy = proxy
         return connection
@@ -162,7 +194,7 @@ class Leases(Generic[C]):
         if not waiter.done():
             waiter.cancel()
             return
-        if waiter.cancelled():
+        if waiter.cancelled() or waiter.exception():
             return
         connection = waiter.result()
         if connection is None:
@@ -178,3 +210,9 @@ class Leases(Generic[C]):
                 waiter.set_result(connection)
                 return True
         return False
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that somebody cancels, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

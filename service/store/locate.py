@@ -18,6 +18,7 @@ from service.store.base import Store
 from service.store.binaries import Binaries, find_binaries
 from service.store.embedded import embedded
 from service.store.postgres import PostgresStore
+from service.store.replica import ReplicatedStore
 from service.store.sqlite import SqliteStore
 from service.store.sqlite_file import sqlite_url
 
@@ -60,7 +61,11 @@ def make_store(settings: Settings, url: str = "") -> Store:
         return SqliteStore(settings, sqlite_path(url))
     if not url and settings.is_sqlite:
         return SqliteStore(settings, settings.sqlite_path)
-    return PostgresStore(settings, url or settings.postgres_url)
+    primary = PostgresStore(settings, url or settings.postgres_url)
+    if not settings.database_replica_url:
+        return primary
+    replica = PostgresStore(settings, settings.database_replica_url, is_replica=True)
+    return ReplicatedStore(primary, replica, settings.database_replica_lag)
 
 
 def shown(found: Located) -> str:

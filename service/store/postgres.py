@@ -1,7 +1,6 @@
 """PostgreSQL through asyncpg; the only file that knows that driver."""
 
 import asyncio
-import random
 import time
 from collections.abc import (
     AsyncIterator,
@@ -10,15 +9,14 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
-from asyncpg.pool import PoolConnectionProxy
 
 from service import errors, metrics
+from service.logs import Seldom
 from service.settings import Settings, masked_url
-from service.store.address import asyncpg_url
 from service.store.base import (
     Dialect,
     Health,
@@ -28,12 +26,18 @@ from service.store.base import (
     Transaction,
     Value,
 )
-from service.store.health import MISSING, Probe
+from service.store.breaker import Breaker
+from service.store.health import Probe, is_refused_login
 from service.store.leases import Leases
-from service.store.postgres_sessions import ProbeSession, SerialSession, connect
+from service.store.postgres_connections import (
+    LOCK_TIMEOUT_MS,
+    Connection,
+    Connector,
+    is_lost,
+)
+from service.store.postgres_sessions import ProbeSession, SerialSession
 from service.store.queries import Query, load_queries
 from service.store.resilience import (
-    Breaker,
     again,
     is_transient,
     proves_nothing_ran,
@@ -41,18 +45,22 @@ from service.store.resilience import (
 )
 from service.store.rounds import Rounds
 from service.store.serial import SerialWatch, Told
-from service.store.transaction import DriverTransaction, count
+from service.store.transaction import DriverTransaction, begun, count
 
 log = structlog.get_logger("store")
+_seldom = Seldom(log)
 
 PING_AFTER_S = 1.0
 PING_TIMEOUT_S = 0.5
 REAP_EVERY_S = 1.0
-LOCK_TIMEOUT_MS = 1000
-IDLE_IN_TRANSACTION_MS = 5000
+LOOK_EVERY_S = 0.05
+# Nothing came back for so long: a statement may take its time, a database may hang.
+STUCK_S = 0.25
+RENEW_EVERY_S = 1.0
 SNAPSHOT_LIMIT_S = 86_400.0
 
 Fetch = Callable[..., Awaitable[Any]]
+T = TypeVar("T")
 # InternalClientError is neither of the others, and means a lost connection too.
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -62,53 +70,36 @@ DRIVER_ERRORS = (
 )
 
 
-class Connection(asyncpg.Connection):
-    """A connection that knows how old it is and how long it sat idle."""
-
-    expires_at = 0.0
-    used_at = 0.0
-    proxy: PoolConnectionProxy | None = None
-    """What the pool knows it by while it is leased."""
-
-    def start(self, lifetime_s: float) -> None:
-        """Begin its life, up to a tenth shorter so that not all end at once."""
-        now = time.monotonic()
-        self.expires_at = now + lifetime_s * (1 - random.random() / 10)  # noqa: S311
-        self.used_at = now
-
-    def itself(self) -> "Connection":
-        """This connection, without the proxy that the pool puts around it."""
-        return self
-
-
-async def _keep(_connection: object) -> None:
-    """Reset nothing between uses: no statement here leaves session state behind."""
-
-
 class PostgresStore:
     """The catalog in PostgreSQL."""
 
     dialect: Dialect = "postgresql"
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(
+        self, settings: Settings, url: str, *, is_replica: bool = False
+    ) -> None:
+        """A replica tries nothing twice, and no gauge shows it."""
         self.url = masked_url(url)
-        self._dsn = asyncpg_url(url)
+        self._is_replica = is_replica
         self._settings = settings
-        # The server gives up first, and the connection stays usable.
-        self._command_s = settings.db_statement_timeout + 0.5
         self._queries = load_queries("postgresql")
+        role_sql = self._queries["session_role"].sql
+        self._connector = Connector(settings, url, role_sql=role_sql)
         self._timers = {
             name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
         }
-        self._pool: asyncpg.Pool[Any] = self._make_pool()
+        self._pool = self._connector.pool()
         kept = settings.db_pool_size
         most = kept + settings.db_max_overflow
         self._leases: Leases[Connection] = Leases(self._pool, kept, most, self._is_fit)
         self._probe = Probe(self._connect_probe)
-        self._breaker = Breaker(self._probe.ask)
+        self._breaker = Breaker(
+            self._probe.look, lambda: self._leases.answered_at, self._tell
+        )
         self._watch = SerialWatch(self._connect_watch)
         self._serials = Rounds(self._ask_serial)
-        self._reaper: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renewed_at = 0.0
         self._vectors: bool | None = None
 
     async def open(self) -> None:
@@ -117,27 +108,21 @@ class PostgresStore:
         Raises InvalidSettings for a login that the database refuses.
         """
         await self._pool
-        self._reaper = asyncio.create_task(self._reap())
-        await self._refuse_wrong_settings()
-        health = await self._probe.health()
-        metrics.DB_UP.set(1 if health.healthy else 0)
+        self._tasks = [
+            asyncio.create_task(self._reap()),
+            asyncio.create_task(self._notice_hangs()),
+        ]
+        health = await self.health()
         if health.healthy:
             await self.verify()
-
-    async def _refuse_wrong_settings(self) -> None:
-        """An absent server may come back; a wrong password will not get right."""
-        try:
-            await self._probe.ask()
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
-            message = f"{self.url} refuses the login: {error}"
-            raise errors.InvalidSettings(message) from error
-        except asyncpg.UndefinedTableError:
-            log.warning(MISSING)
-        except Exception as error:  # noqa: BLE001 - it may be there later
-            log.warning("database does not answer yet", error=str(error))
+        elif health.answers:
+            log.warning(health.detail)
+        elif is_refused_login(self._probe.error):
+            # An absent server may come back; a wrong password will not get right.
+            message = f"{self.url} refuses the login: {health.detail}"
+            raise errors.InvalidSettings(message)
+        else:
+            self._breaker.trip()
 
     async def verify(self) -> None:
         """Prepare every query once, so that a wrong one stops the start.
@@ -152,15 +137,16 @@ class PostgresStore:
                 if query.needs_vector and not has_vectors:
                     continue
                 try:
-                    await connection.prepare(query.sql)
+                    # Without a name: behind a PgBouncer others have the same ones.
+                    await connection.prepare(query.sql, name="")
                 except asyncpg.PostgresError as error:
                     message = f"query {query.name} does not fit the schema: {error}"
                     raise errors.SchemaMismatch(message) from error
 
     async def close(self) -> None:
         """Close every connection; those still busy after a second are cut."""
-        if self._reaper is not None:
-            self._reaper.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._breaker.close()
         await self._watch.close()
         self._probe.close()
@@ -197,17 +183,68 @@ class PostgresStore:
         self, *, timeout_s: float | None = None
     ) -> AsyncIterator[Transaction]:
         """One transaction; `timeout_s` replaces the limits of a request."""
+        limit_s = self._settings.db_request_timeout if timeout_s is None else None
         try:
-            async with self._connection() as connection, connection.transaction():
+            async with (
+                asyncio.timeout(limit_s),
+                self._connection() as connection,
+                begun(connection.transaction(), is_lost),
+            ):
                 work = DriverTransaction(connection, self._query, timeout_s)
-                if timeout_s is not None:
-                    limit = str(round(timeout_s * 1000))
-                    await work.row("session_limits", timeout_ms=limit)
+                await self._set_limits(work, timeout_s)
                 yield work
         except DRIVER_ERRORS as error:
             raise self._failed(error) from error
         finally:
             self._watch.doubt()
+
+    async def _set_limits(
+        self, work: DriverTransaction, timeout_s: float | None
+    ) -> None:
+        if timeout_s is not None:
+            limit = str(round(timeout_s * 1000))
+            await work.row("session_limits", timeout_ms=limit, lock_ms=limit)
+        elif self._connector.is_pooled:
+            limit = str(round(self._settings.db_statement_timeout * 1000))
+            lock = str(LOCK_TIMEOUT_MS)
+            await work.row("session_limits", timeout_ms=limit, lock_ms=lock)
+
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
+        """What `work` gives in one transaction; again when none of it happened."""
+        began_at = time.monotonic()
+        is_ending = False
+
+        async def attempt() -> T:
+            nonlocal is_ending
+            is_ending = False
+            async with self.transaction() as inside:
+                answer = await work(inside)
+                is_ending = True
+            return answer
+
+        def may_repeat(error: Exception) -> bool:
+            # Whether a commit happened whose answer was lost, nobody knows.
+            is_sure = not is_ending or proves_nothing_ran(error.__cause__ or error)
+            return (is_sure or is_repeatable) and self._may_repeat(error)
+
+        self._breaker.check()
+        try:
+            return await attempt()
+        except errors.Unavailable as error:
+            if not may_repeat(error):
+                raise
+            first = error
+        left_s = self._settings.db_request_timeout - time.monotonic() + began_at
+        try:
+            async with asyncio.timeout(left_s):
+                return await again(attempt, first, may_repeat)
+        except TimeoutError as error:
+            raise self._failed(error) from error
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
@@ -215,7 +252,10 @@ class PostgresStore:
         try:
             async with (
                 self._connection() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
+                begun(
+                    connection.transaction(isolation="repeatable_read", readonly=True),
+                    is_lost,
+                ),
             ):
                 work = DriverTransaction(connection, self._query, SNAPSHOT_LIMIT_S)
                 await work.row("session_patience")
@@ -226,7 +266,8 @@ class PostgresStore:
     async def health(self) -> Health:
         """Ask the database on a connection of its own; at most once a second."""
         health = await self._probe.health()
-        metrics.DB_UP.set(1 if health.healthy else 0)
+        if not self._is_replica:
+            metrics.DB_UP.set(1 if health.healthy else 0)
         return health
 
     def pool(self) -> PoolState:
@@ -245,10 +286,8 @@ class PostgresStore:
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
         state = self.pool()
-        metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
-        metrics.POOL_CHECKED_OUT.set(state.checked_out)
-        metrics.POOL_OVERFLOW.set(state.overflow)
-        metrics.POOL_WAITING.set(state.waiting)
+        if not self._is_replica:
+            state.show()
         return state
 
     @property
@@ -258,6 +297,7 @@ class PostgresStore:
 
     async def serial(self) -> int:
         """The serial of the catalog, asked of the database after this call began."""
+        self._breaker.check()
         return await self._serials.ask()
 
     async def _ask_serial(self) -> int:
@@ -278,7 +318,6 @@ class PostgresStore:
 
     async def _call(self, query: Query, values: dict[str, Value], fetch: Fetch) -> Any:  # noqa: ANN401
         arguments = query.arguments(values)
-        self._breaker.check()
         began_at = time.monotonic()
         try:
             return await self._once(query, arguments, fetch)
@@ -288,21 +327,24 @@ class PostgresStore:
             if query.is_write:
                 self._watch.doubt()
         may_repeat = not query.is_write or proves_nothing_ran(first)
-        if not may_repeat or not is_transient(first):
+        if self._is_replica or not may_repeat or not self._may_repeat(first):
             raise self._failed(first) from first
         try:
             spent_s = time.monotonic() - began_at
             async with asyncio.timeout(self._settings.db_request_timeout - spent_s):
-                return await again(lambda: self._once(query, arguments, fetch), first)
+                return await again(
+                    lambda: self._once(query, arguments, fetch), first, self._may_repeat
+                )
         except Exception as error:
             raise self._failed(error) from error
 
     async def _once(self, query: Query, arguments: list[Value], fetch: Fetch) -> Any:  # noqa: ANN401
+        self._breaker.check()
         began_at = time.perf_counter()
         connection = await self._leases.take(self._settings.db_pool_timeout)
         try:
             limit_s = self._settings.db_request_timeout - time.perf_counter() + began_at
-            limit_s = min(limit_s, self._command_s)
+            limit_s = min(limit_s, self._connector.command_s)
             answer = await fetch(connection, query.sql, *arguments, timeout=limit_s)
         except BaseException as error:
             await self._give_up(connection, error)
@@ -315,20 +357,51 @@ class PostgresStore:
             log.info("query", query=query.name, ms=round(took_s * 1000, 2))
         return answer
 
+    def _may_repeat(self, error: Exception) -> bool:
+        """Whether another try may go better: not while the database is down."""
+        return is_transient(error) and not self._breaker.is_open
+
     async def _give_up(self, connection: Connection, error: BaseException) -> None:
         """After an answer of the server the connection is good; else nobody knows."""
-        if not isinstance(error, asyncpg.PostgresError):
+        if isinstance(error, errors.McpsError):
+            await self._leases.put(connection)
+            return
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self._renew()
+        if self._is_old(connection) or not isinstance(error, asyncpg.PostgresError):
             connection.terminate()
         await self._leases.drop(connection)
+
+    def _renew(self) -> None:
+        """Replace every connection: this server takes no writes, another one may."""
+        now = time.monotonic()
+        if now - self._renewed_at >= RENEW_EVERY_S:
+            self._renewed_at = now
 
     def _failed(self, error: BaseException) -> errors.McpsError:
         failure = translate(error)
         if isinstance(failure, errors.DatabaseDown):
-            self._breaker.trip()
+            self._breaker.suspect()
+        elif isinstance(failure, errors.PoolExhausted):
+            _seldom(failure.code, failure.message, in_use=self._leases.in_use)
         return failure
+
+    def _tell(self, is_up: bool) -> None:  # noqa: FBT001 - a callback
+        error = str(self._probe.error)
+        if not self._is_replica:
+            metrics.DB_UP.set(is_up)
+        if not is_up:
+            self._leases.cut()
+        if is_up:
+            log.warning("database is back", url=self.url)
+        elif is_refused_login(self._probe.error):
+            log.critical("database refuses the login", url=self.url, error=error)
+        else:
+            log.error("database is down", url=self.url, error=error)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
+        self._breaker.check()
         connection = await self._leases.take(self._settings.db_pool_timeout)
         try:
             yield connection
@@ -339,7 +412,7 @@ class PostgresStore:
 
     async def _is_fit(self, connection: Connection) -> bool:
         now = time.monotonic()
-        if connection.is_closed() or connection.expires_at <= now:
+        if connection.is_closed() or self._is_old(connection):
             return False
         is_fresh = now - connection.used_at < PING_AFTER_S
         if is_fresh or not self._settings.db_pool_pre_ping:
@@ -352,6 +425,18 @@ class PostgresStore:
             return False
         return True
 
+    def _is_old(self, connection: Connection) -> bool:
+        is_expired = connection.expires_at <= time.monotonic()
+        is_outdated = self._connector.is_outdated(connection)
+        return is_expired or is_outdated or connection.opened_at < self._renewed_at
+
+    async def _notice_hangs(self) -> None:
+        """Have the database looked at when nothing comes back any more."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self._leases.stuck_s() > STUCK_S:
+                self._breaker.suspect()
+
     async def _reap(self) -> None:
         """Close idle connections beyond the pool size, and keep the gauges current."""
         was_idle = 0
@@ -361,40 +446,10 @@ class PostgresStore:
             await self._leases.close_idle(min(state.overflow, was_idle))
             was_idle = state.checked_in
 
-    def _make_pool(self) -> "asyncpg.Pool[Any]":
-        settings = self._settings
-        pool: asyncpg.Pool[Any] = asyncpg.create_pool(  # type: ignore[call-overload]
-            self._dsn,
-            min_size=0,
-            max_size=settings.db_pool_size + settings.db_max_overflow,
-            max_inactive_connection_lifetime=0,
-            max_queries=2**62,
-            connection_class=Connection,
-            init=self._init,
-            reset=_keep,
-            timeout=settings.db_connect_timeout,
-            command_timeout=self._command_s,
-            server_settings=self._server_settings(),
-        )
-        return pool
-
-    async def _init(self, connection: PoolConnectionProxy) -> None:
-        connection.start(self._settings.db_pool_recycle)  # type: ignore[attr-defined]
-
-    def _server_settings(self) -> dict[str, str]:
-        return {
-            "application_name": "mcps",
-            "timezone": "UTC",
-            "jit": "off",
-            "plan_cache_mode": "force_generic_plan",
-            "statement_timeout": str(round(self._settings.db_statement_timeout * 1000)),
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
-            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-        }
-
     async def _connect_probe(self) -> ProbeSession:
-        return ProbeSession(await connect(self._dsn), self._queries["session_health"])
+        query = self._queries["session_health"]
+        return ProbeSession(await self._connector.open(), query)
 
     async def _connect_watch(self, tell: Told) -> SerialSession:
         query = self._queries["serial_get"]
-        return await SerialSession.listening(await connect(self._dsn), query, tell)
+        return await SerialSession.listening(await self._connector.open(), query, tell)

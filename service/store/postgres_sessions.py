@@ -9,12 +9,6 @@ from service.store.queries import Query
 from service.store.serial import Told
 
 CHANNEL = "mcps_serial"
-LIMIT_S = 0.8
-
-
-async def connect(dsn: str) -> asyncpg.Connection:
-    """A connection that gives up soon."""
-    return await asyncpg.connect(dsn, timeout=LIMIT_S, command_timeout=LIMIT_S)
 
 
 class ProbeSession:

@@ -5,7 +5,7 @@ included; while the database is known to be down nobody waits for it.
 """
 
 import asyncio
-import time
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,18 +13,20 @@ import stamina
 import structlog
 
 from service import errors, metrics
+from service.logs import Seldom
 
 T = TypeVar("T")
 
 log = structlog.get_logger("store")
+_seldom = Seldom(log)
 
 TRIES = 3
-FIRST_WAIT_S = 0.05
+FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 0.2
 JITTER_S = 0.05
-FAST_PROBES = 20
-FAST_PROBE_S = 0.5
-SLOWEST_PROBE_S = 5.0
+
+# Each would be a line; mcps_retries_total counts them, the first failure is logged.
+stamina.instrumentation.set_on_retry_hooks([])
 
 _BY_STATE: dict[str, type[errors.McpsError]] = {
     "22021": errors.InvalidText,
@@ -57,7 +59,12 @@ _BY_CLASS: dict[str, type[errors.McpsError]] = {
 }
 _NOTHING_RAN = frozenset({"57P03", "53300", "40001", "40P01"})
 _LOST = frozenset(
-    {"InternalClientError", "InterfaceError", "ConnectionDoesNotExistError"}
+    {
+        "InternalClientError",
+        "InterfaceError",
+        "ConnectionDoesNotExistError",
+        "TargetServerAttributeNotMatched",
+    }
 )
 
 
@@ -75,7 +82,7 @@ def translate(error: BaseException) -> errors.McpsError:
         log.error("unexpected database error", error=repr(error))
         return errors.McpsError("the database call failed")
     if issubclass(kind, errors.Unavailable | errors.Conflict):
-        log.warning("database call failed", sqlstate=state, error=_short(error))
+        _tell(state, error)
         return kind()
     return kind(f"the database refuses this value: {_short(error)}")
 
@@ -91,67 +98,18 @@ def is_transient(error: BaseException) -> bool:
     return _kind(error) in {errors.DatabaseDown, errors.Unavailable}
 
 
-class Breaker:
-    """Knows whether the database is down, and asks it again at a bounded rate."""
-
-    def __init__(self, probe: Callable[[], Awaitable[object]]) -> None:
-        self._probe = probe
-        self._task: asyncio.Task[None] | None = None
-        self._next_probe_at = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether calls should fail at once."""
-        return self._task is not None
-
-    def check(self) -> None:
-        """Raise DatabaseDown, with the time of the next probe, while known down."""
-        if self._task is None:
-            return
-        wait_s = self._next_probe_at - time.monotonic()
-        raise errors.DatabaseDown(retry_after_s=max(1, min(5, round(wait_s + 0.5))))
-
-    def trip(self) -> None:
-        """Take note that the database is down, and look after it from now on."""
-        if self._task is None:
-            metrics.DB_UP.set(0)
-            log.error("database is down")
-            self._task = asyncio.create_task(self._watch())
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _watch(self) -> None:
-        began_at = time.monotonic()
-        tries = 0
-        while True:
-            wait_s = FAST_PROBE_S if tries else FIRST_WAIT_S
-            if tries > FAST_PROBES:
-                wait_s = min(SLOWEST_PROBE_S, FAST_PROBE_S * 2 ** (tries - FAST_PROBES))
-            self._next_probe_at = time.monotonic() + wait_s
-            await asyncio.sleep(wait_s)
-            tries += 1
-            try:
-                await self._probe()
-            except Exception as error:  # noqa: BLE001 - it is still down
-                log.debug("database still down", error=_short(error))
-                continue
-            break
-        metrics.DB_UP.set(1)
-        log.info("database is back", down_s=round(time.monotonic() - began_at, 2))
-        self._task = None
-
-
-async def again(call: Callable[[], Awaitable[T]], first: Exception) -> T:
+async def again(
+    call: Callable[[], Awaitable[T]],
+    first: Exception,
+    may_repeat: Callable[[Exception], bool],
+) -> T:
     """Try `call` a few times more after a failure; the caller holds the deadline."""
-    await asyncio.sleep(FIRST_WAIT_S)
+    if not is_cut(first):
+        await asyncio.sleep(FIRST_WAIT_S + random.random() * JITTER_S)  # noqa: S311
     async for attempt in stamina.retry_context(
-        on=is_transient,
+        on=may_repeat,
         attempts=TRIES - 1,
-        wait_initial=FIRST_WAIT_S,
+        wait_initial=LONGEST_WAIT_S,
         wait_max=LONGEST_WAIT_S,
         wait_jitter=JITTER_S,
     ):
@@ -159,6 +117,12 @@ async def again(call: Callable[[], Awaitable[T]], first: Exception) -> T:
             metrics.RETRIES.inc()
             return await call()
     raise first
+
+
+def is_cut(error: BaseException) -> bool:
+    """Whether a connection was lost that had worked: the next one mostly does."""
+    cause = error.__cause__ if isinstance(error, errors.McpsError) else error
+    return type(cause).__name__ in _LOST or isinstance(cause, ConnectionResetError)
 
 
 def _kind(error: BaseException) -> type[errors.McpsError]:
@@ -176,6 +140,19 @@ def _by_type(error: BaseException) -> type[errors.McpsError]:
     if type(error).__name__ == "DataError" or isinstance(error, UnicodeError):
         return errors.InvalidInput
     return errors.McpsError
+
+
+def _tell(state: str, error: BaseException) -> None:
+    """One line for each kind of failure, however many requests it hits."""
+    kind = state or type(error).__name__
+    is_ours = _kind(error) is errors.SchemaMismatch
+    _seldom(
+        kind,
+        "database call failed",
+        level="critical" if is_ours else "warning",
+        sqlstate=state,
+        error=_short(error),
+    )
 
 
 def _short(error: BaseException) -> str:

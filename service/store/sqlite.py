@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 import structlog
@@ -31,6 +31,8 @@ from service.store.sqlite_pool import Slots
 from service.store.sqlite_vectors import missing_vectors
 
 log = structlog.get_logger("store")
+
+T = TypeVar("T")
 
 MOST_READERS = 4
 MOVED = "the SQLite file was removed or replaced: stop MCPS, put it back, start again"
@@ -138,6 +140,17 @@ class SqliteStore:
         except (aiosqlite.Error, OverflowError, UnicodeError) as error:
             raise translate_sqlite(error) from error
 
+    async def transact(
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        *,
+        is_repeatable: bool = False,
+    ) -> T:
+        """What `work` gives in one transaction; a file has nothing to repeat for."""
+        del is_repeatable
+        async with self.transaction() as inside:
+            return await work(inside)
+
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """The database as it is now, for as long as the block lasts."""
@@ -174,10 +187,7 @@ class SqliteStore:
     def report_pool(self) -> PoolState:
         """Bring the gauges of the pool up to date; gives what they show."""
         state = self.pool()
-        metrics.POOL_SIZE.set(state.checked_in + state.checked_out)
-        metrics.POOL_CHECKED_OUT.set(state.checked_out)
-        metrics.POOL_OVERFLOW.set(state.overflow)
-        metrics.POOL_WAITING.set(state.waiting)
+        state.show()
         return state
 
     @property

@@ -77,6 +77,26 @@ class DriverTransaction:
         return query.sql, query.arguments(values)
 
 
+@asynccontextmanager
+async def begun(
+    transaction: Any,  # noqa: ANN401 - asyncpg's, untyped
+    is_lost: Callable[[BaseException], bool],
+) -> AsyncIterator[None]:
+    """A transaction that is rolled back only where somebody still answers.
+
+    On a connection that hangs the driver would wait for its rollback as long as for a
+    statement: whoever gave up would wait twice.
+    """
+    await transaction.start()
+    try:
+        yield
+    except BaseException as error:
+        if not is_lost(error):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
+
+
 def count(status: str) -> int:
     """The number at the end of a command tag such as `UPDATE 3`."""
     last = status.rsplit(" ", 1)[-1]

@@ -18,11 +18,14 @@ from service.catalog import (
 )
 from service.cursor import Page, Paged
 from service.errors import Conflict
+from service.idempotency import Kept, once
 from service.models import Server, ServerBody, ServerDetail, ServerPatch, ServerQuery
 from service.pages import page_servers
+from service.store.base import Queries
 from service.web.answers import Answer, Header, json_text, next_link
 from service.web.bodies import read_body
 from service.web.parameters import read_query
+from service.web.repeats import answer_of, repeatable
 from service.web.spec import NoQuery, spec
 
 Call = Request[Any, Any, Any]
@@ -86,21 +89,28 @@ async def server_by_id(request: Call) -> Answer:
         status=201,
         body=ServerBody,
         role="editor",
-        may_fail=("conflict",),
+        may_fail=("conflict", "unprocessable"),
+        is_repeatable=True,
     ),
 )
 async def add(request: Call) -> Answer:
-    """Add a server; `Location` is its path. 409 leads to the one with that URL."""
+    """Add a server; `Location` is its path. 409 leads to the one with that URL.
+
+    With an `Idempotency-Key` it may be sent again for a day: the answer is the same.
+    """
     read_query(request.scope["query_string"], NoQuery)
     body = await read_body(request, ServerBody)
+
+    async def write(work: Queries) -> Kept:
+        added, text = await add_server(work, body)
+        headers = {"etag": etag(text), "location": path_of(request, added.path)}
+        return Kept(201, headers, text)
+
+    store = request.app.state.store
     try:
-        added, text = await add_server(request.app.state.store, body)
+        return answer_of(await once(store, await repeatable(request), write))
     except Conflict as error:
         raise _seen(request, error) from None
-    answer = _whole(text, etag(text))
-    answer.status_code = 201
-    answer.raw_headers.append((b"location", path_of(request, added.path).encode()))
-    return answer
 
 
 @patch(

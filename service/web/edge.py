@@ -40,7 +40,10 @@ _PREFLIGHT_HEADERS = [
     (b"access-control-allow-methods", b"GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
-        b"Authorization, Content-Type, If-Match, If-None-Match, X-API-Key",
+        (
+            b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+            b"X-API-Key"
+        ),
     ),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),

@@ -25,6 +25,12 @@ _ABOUT = (
 _REF = "#/components/schemas/{name}"
 _SECURITY: list[Schema] = [{"apiKey": []}, {"bearer": []}]
 _UNCHANGED = "Not changed since the answer whose ETag is in If-None-Match."
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Sent again with the same body within a day: the same answer.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _DESCRIPTIONS = {
     400: "A parameter, the path or the body is not valid; `errors` says where.",
     401: "A key is needed, or the one sent is not valid.",
@@ -98,7 +104,11 @@ def _operation(
         "summary": spec.summary,
         "description": (handler.fn.__doc__ or "").strip(),
         "tags": [spec.tag],
-        "parameters": [*_path_parameters(path), *_query_parameters(spec)],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(spec),
+            *([_IDEMPOTENCY_KEY] if spec.is_repeatable else []),
+        ],
         "responses": _responses(path, method, spec, by_type),
     }
     if spec.body:
@@ -153,7 +163,8 @@ def _responses(
         content = {"schema": by_type[repr(spec.answer)]}
         success["content"] = {"application/json": content}
     elif spec.status not in {204, 304}:
-        success["content"] = {spec.media: {"schema": {"type": "string"}}}
+        kind = "object" if spec.media == "application/json" else "string"
+        success["content"] = {spec.media: {"schema": {"type": kind}}}
     responses: Schema = {str(spec.status): success}
     if method == "get" and path.startswith((*OPEN_PATHS, *KEYED_PATHS)):
         responses["304"] = {"description": _UNCHANGED}

@@ -32,6 +32,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     key or a registry token, and the handler looks at the name."""
     limit_s: float = 0.0
     """A time limit of its own, for work on the whole catalog."""
+    is_repeatable: bool = False
+    """Whether it takes an Idempotency-Key."""
     tag: str = "catalog"
     media: str = "application/json"
     may_fail: tuple[str, ...] = ()

@@ -284,11 +284,12 @@ def test_arguments_go_to_pytest_alone(tested: Checkout) -> None:
 
 
 def test_faults_and_soak_choose_their_tests(tested: Checkout) -> None:
-    done = tested.call("ops/test", "--faults", "--soak", "-x")
-    assert (
-        "pytest -n 0 --dist loadfile --durations=15 -m faults or soak -x\n"
-        in done.stdout
-    )
+    command = "pytest -n 0 --dist loadfile --durations=15 -m"
+    done = tested.call("ops/test", "--faults", "-x")
+    assert f"{command} (fault or faults) and not soak -x\n" in done.stdout
+    for options in (["--soak"], ["--faults", "--soak"], ["--soak", "--faults"]):
+        done = tested.call("ops/test", *options)
+        assert f"{command} fault or faults or soak\n" in done.stdout
 
 
 def test_system_postgres_without_one_says_so(tested: Checkout) -> None:

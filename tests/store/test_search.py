@@ -289,12 +289,12 @@ async def test_no_text_is_an_error_for_the_database(database: Any) -> None:
 
 
 async def test_two_writers_of_a_new_word_do_not_wait(
-    store: PostgresStore, database: Any
+    store: PostgresStore, database_url: str, database: Any
 ) -> None:
     put = "insert into server (name, primary_url) values ($1, $2)"
     async with database.transaction():
         await database.execute(put, "zeppelin airship", "a:1")
-        other = await asyncpg.connect(store._dsn)
+        other = await asyncpg.connect(database_url)
         await other.execute("set lock_timeout = '200ms'")
         await other.execute(put, "airship zeppelin", "a:2")
         await other.close()

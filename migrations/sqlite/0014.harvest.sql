@@ -83,7 +83,7 @@ end;
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  'f54da1f2f4a183e4243d4b066e82e216beba665c7afc1e82abddf3e84f33d80f',
-  '0013.harvest',
+  '742329557f658c6160707a23505afcf6670cbac54b510decd724d50bf3c65614',
+  '0014.harvest',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );

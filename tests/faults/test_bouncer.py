@@ -1,0 +1,61 @@
+"""A23: PgBouncer in transaction mode between the service and its database."""
+
+import asyncio
+import time
+
+import psycopg
+import pytest
+
+from tests.lab import bouncer, database
+from tests.lab.figures import Figures, fault
+from tests.lab.load import after, share_good
+from tests.lab.process import serving
+from tests.lab.proxy import Proxy
+from tests.lab.rig import Lab, Rig
+
+TERMINATE = (
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'mcps'"
+)
+
+
+@pytest.mark.faults
+@fault("A23")
+async def test_it_serves_through_a_pgbouncer_in_transaction_mode(
+    lab: Lab, figures: Figures
+) -> None:
+    if bouncer.program() is None:
+        pytest.skip("pgbouncer is not installed")
+    with lab.cluster() as cluster, bouncer.bouncing(cluster, lab.folder) as port:
+        async with serving(lab.folder, DATABASE_URL=database.url_of(port)) as service:
+            await service.until_ready()
+            rig = Rig(cluster, Proxy(lambda: 0), service)
+            await rig.begin(50, 10)
+            at = time.monotonic()
+            await rig.for_s(figures.pick(3, 10))
+            found = after(rig.calls, at)
+            figures.at_least("A23", "answers", share_good(found), 1.0)
+            await refuses_what_is_locked(rig, figures)
+            killed_at = time.monotonic()
+            await asyncio.to_thread(database.run, cluster, TERMINATE)
+            healed_s = await rig.until_good(killed_at)
+            figures.at_most("A23", "good after lost connections", healed_s, 2.0)
+            assert any("PgBouncer" in line for line in service.lines())
+            await rig.end()
+
+
+async def refuses_what_is_locked(rig: Rig, figures: Figures) -> None:
+    """The limits hold although no session carries them."""
+    with psycopg.connect(rig.cluster.url("mcps")) as operator:
+        operator.execute("lock table server in share row exclusive mode")
+        at = time.monotonic()
+        await rig.for_s(2.5)
+        operator.rollback()
+    await rig.until_good(time.monotonic())
+    refused = [
+        c.answer for c in after(rig.calls, at) if not c.is_read and not c.is_good
+    ]
+    assert refused
+    codes = {answer.json()["code"] for answer in refused}
+    assert codes <= {"lock_timeout", "pool_exhausted"}
+    locked = [a.took_s for a in refused if a.json()["code"] == "lock_timeout"]
+    figures.at_most("A23", "503 lock_timeout", max(locked), 1.3)

@@ -1,0 +1,151 @@
+"""A19, A21, A22: transactions in each other's way, schemas and clocks that change."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from service import errors, metrics
+from service.settings import read_settings
+from service.store.base import Queries
+from service.store.postgres import PostgresStore
+from service.store.queries import Query
+from tests.lab import database
+from tests.lab.figures import Figures, fault
+from tests.lab.load import after, share_good
+from tests.lab.proxy import Proxy
+from tests.lab.rig import Lab
+
+TOUCH = Query(
+    name="test_touch",
+    sql="update server set forks = forks + 1 where id = $1::bigint",
+    parameters=("id",),
+    is_write=True,
+    needs_vector=False,
+)
+
+
+def store_of(url: str) -> PostgresStore:
+    variables = {"DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "0", "DATABASE_URL": url}
+    store = PostgresStore(read_settings(variables), url)
+    store._queries[TOUCH.name] = TOUCH
+    store._timers[TOUCH.name] = metrics.QUERY_SECONDS.labels(TOUCH.name)
+    return store
+
+
+@pytest.mark.faults
+@fault("A19")
+async def test_writers_in_opposite_order_all_succeed(
+    lab: Lab, figures: Figures
+) -> None:
+    settings = {"deadlock_timeout": "50ms"}
+    with lab.cluster(settings=settings) as cluster:
+        ids = database.moving_ids(cluster)[:5]
+        store = store_of(database.url_of(cluster.port))
+        await store.open()
+        done = tries = failed = 0
+        ends_at = time.monotonic() + figures.pick(3, 10)
+
+        async def write(chance: random.Random) -> None:
+            nonlocal done, tries, failed
+
+            async def touch(work: Queries) -> None:
+                nonlocal tries
+                tries += 1
+                # In any order: that of another one may be the opposite.
+                for server in chance.sample(ids, 2):
+                    await work.run("test_touch", id=server)
+
+            while time.monotonic() < ends_at:
+                try:
+                    await store.transact(touch)
+                    done += 1
+                except errors.Unavailable:
+                    failed += 1
+
+        await asyncio.gather(*(write(random.Random(seed)) for seed in range(20)))
+        await store.close()
+        sql = "select sum(forks) from server where keywords ? 'moving'"
+        assert database.value(cluster, sql) == 2 * done
+        figures.count("A19", f"failed of {done + failed}", failed, 0)
+        figures.tell("A19", f"{tries - done} transactions tried again")
+        assert tries > done, "no transaction was in the way of another"
+
+
+@pytest.mark.faults
+@fault("A21")
+async def test_a_schema_that_changes_under_the_service_gives_no_500(
+    lab: Lab, figures: Figures
+) -> None:
+    async with lab.rig() as rig:
+        at = time.monotonic()
+        for statement in (
+            "alter table server add column extra text",
+            "drop index server_by_name",
+            "alter table server drop column extra",
+            "create index server_by_name on server (left(name, 200), id)",
+        ):
+            await rig.sql(statement)
+            await rig.for_s(0.7)
+        found = after(rig.calls, at)
+        figures.at_least("A21", "answers", share_good(found), 0.99)
+        await rig.sql("alter table server rename doc to document")
+        await rig.for_s(1.5)
+        reason = await rig.service.client.get("/servers?limit=7&sort=name")
+        assert reason.status == 503
+        assert reason.json()["code"] == "schema_mismatch"
+        await rig.sql("alter table server rename document to doc")
+        await rig.until_good(time.monotonic())
+        told = [line for line in rig.service.lines() if "42703" in line]
+        assert told
+        assert '"level":"critical"' in told[0]
+
+
+@pytest.mark.faults
+@fault("A22")
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_ends_no_connection(
+    lab: Lab, figures: Figures, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lab.cluster() as cluster:
+        store = store_of(database.url_of(cluster.port))
+        await store.open()
+        pids = "select string_agg(pid::text, ',') from pg_stat_activity "
+        pids += "where application_name = 'mcps'"
+        assert await store.value("session_ping") == 1
+        before = database.value(cluster, pids)
+        real = time.time
+        monkeypatch.setattr("time.time", lambda: real() + hours * 3600)
+        for _ in range(10):
+            assert await store.value("session_ping") == 1
+            assert (await store.health()).healthy
+            await asyncio.sleep(0.15)
+        assert database.value(cluster, pids) == before
+        await store.close()
+        figures.tell("A22", f"{hours:+} h: same connections, probe on time")
+
+
+@fault("A19")
+async def test_an_injected_conflict_is_repeated_at_most_twice(
+    lab: Lab, figures: Figures
+) -> None:
+    with lab.cluster() as cluster:
+        async with Proxy(lambda: cluster.port) as proxy:
+            store = store_of(database.url_of(proxy.port))
+            await store.open()
+            assert await store.value("session_ping") == 1
+            tries = 0
+
+            async def work(inside: Queries) -> None:
+                nonlocal tries
+                tries += 1
+                proxy.refusal = "40001"
+                await inside.value("session_ping")
+
+            with pytest.raises(errors.Unavailable):
+                await store.transact(work)
+            figures.count("A19", "tries at most", tries, 3)
+            proxy.refusal = ""
+            assert await store.value("session_ping") == 1
+            await store.close()

@@ -1,0 +1,61 @@
+"""PgBouncer in transaction mode in front of a cluster, where it is installed."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.store.probe import READY, probe
+from tests.cluster import Cluster, free_port
+from tests.waiting import until_true
+
+CONFIG = """[databases]
+* = host=127.0.0.1 port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 200
+logfile = {folder}/bouncer.log
+"""
+
+
+def program() -> str | None:
+    """Where PgBouncer is, if anywhere."""
+    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+@contextmanager
+def bouncing(cluster: Cluster, folder: Path) -> Iterator[int]:
+    """The port of a PgBouncer that knows every database of the cluster."""
+    found = program()
+    assert found is not None
+    own = free_port()
+    config = folder / "bouncer.ini"
+    text = CONFIG.format(port=cluster.port, own=own, folder=folder)
+    # With auth_type any the user of a database has to be named.
+    text = text.replace("* = host", "mcps = user=mcps host")
+    config.write_text(text)
+    command = [found, str(config)]
+    if os.geteuid() == 0:
+        # It does not run as root.
+        account = pwd.getpwnam("nobody")
+        os.chown(folder, account.pw_uid, account.pw_gid)
+        for parent in folder.parents:
+            parent.chmod(parent.stat().st_mode | 0o011)
+        command = [found, "-u", "nobody", str(config)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until_true(lambda: probe(("127.0.0.1", own), "mcps", "mcps") == READY)
+        yield own
+    finally:
+        process.terminate()
+        process.wait(10)
