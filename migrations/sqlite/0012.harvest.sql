@@ -83,7 +83,7 @@ end;
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  '742329557f658c6160707a23505afcf6670cbac54b510decd724d50bf3c65614',
-  '0014.harvest',
+  '0882f63c85c4d5bd64d95146b5b336ce33ede856f9c00b6c3ed9b9df17f78657',
+  '0012.harvest',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );

@@ -73,4 +73,4 @@ create trigger risk_changed_truncated
   before truncate on risk
   for each statement execute function change_put_all();
 
-call migration_put('0014.harvest');
+call migration_put('0012.harvest');

@@ -1,4 +1,4 @@
-call migration_delete('0014.harvest');
+call migration_delete('0012.harvest');
 drop table risk;
 drop index processing_log_by_next_try_at;
 alter table processing_log

@@ -1,4 +1,4 @@
-call migration_delete('0012.import');
+call migration_delete('0014.import');
 drop function import_digest(bigint, jsonb, bigint, bigint, int8multirange);
 drop function import_follow(text, bigint);
 drop procedure import_search_rest();

@@ -2,7 +2,7 @@
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)
 values (
-  '874997c4af62923e58a375e68998e0367fb9d8f95a5b53dd864005646f565b13',
-  '0012.import',
+  '1ed06b6da88150e8caa0594d0e988a75fc1e1339730c3963f020a21ee1a60991',
+  '0014.import',
   strftime('%Y-%m-%d %H:%M:%f', 'now')
 );

@@ -1,5 +1,5 @@
-delete from _yoyo_migration where migration_id = '0014.harvest';
-delete from migration_checksum where migration_id = '0014.harvest';
+delete from _yoyo_migration where migration_id = '0012.harvest';
+delete from migration_checksum where migration_id = '0012.harvest';
 drop table risk;
 drop index processing_log_by_next_try_at;
 alter table processing_log drop column source;

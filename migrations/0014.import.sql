@@ -292,13 +292,13 @@ begin
 
   insert into server_version (
     server_id, is_latest, registry_name, version, document, published_at,
-    source_updated_at, status_changed_at, precedence, content_hash
+    source_updated_at, status_changed_at, precedence, content_hash, origin
   )
   select s.id,
          not exists (select from server_version o where o.server_id = s.id),
          s.registry_name, r.latest_version, made.document::json, r.created_at::timestamptz,
          r.updated_at::timestamptz, r.created_at::timestamptz, r.precedence,
-         sha256(convert_to(made.document, 'UTF8'))
+         sha256(convert_to(made.document, 'UTF8')), 'load'
     from import_row_server r
     join import_match m on m.source_id = r.id
     join server s on s.id = m.target_id
@@ -602,4 +602,4 @@ begin
 end
 $$;
 
-call migration_put('0012.import');
+call migration_put('0014.import');

@@ -1,2 +1,0 @@
-delete from _yoyo_migration where migration_id = '0012.import';
-delete from migration_checksum where migration_id = '0012.import';
