@@ -142,6 +142,8 @@ class PostgresStore:
                 except asyncpg.PostgresError as error:
                     message = f"query {query.name} does not fit the schema: {error}"
                     raise errors.SchemaMismatch(message) from error
+            # Preparing alone ends nothing: its locks would stay and stop migrations.
+            await connection.fetchval(self._queries["session_ping"].sql)
 
     async def close(self) -> None:
         """Close every connection; those still busy after a second are cut."""
