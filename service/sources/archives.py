@@ -20,7 +20,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import msgspec
 
-from service.errors import RefusedFile
+from service.errors import SourceFailed
 
 BLOCK = 512
 PIECE_BYTES = 65_536
@@ -78,7 +78,7 @@ class _Kept:
         self._kept_bytes = 0
 
     def count(self, path: str, size: int) -> None:
-        """Count a member. Raises RefusedFile beyond a limit or for an odd path."""
+        """Count a member. Raises SourceFailed beyond a limit or for an odd path."""
         self.contents.members += 1
         self.contents.unpacked_bytes += size
         if self.contents.members > self._limits.members:
@@ -89,7 +89,7 @@ class _Kept:
             _refuse(f"a member leaves its folder or hides its name: {path[:100]!r}")
 
     def check_ratio(self, packed: int) -> None:
-        """Raise RefusedFile when so few bytes promise to become what was counted."""
+        """Raise SourceFailed when so few bytes promise to become what was counted."""
         _check_ratio(self.contents.unpacked_bytes, packed, self._limits)
 
     def takes(self, path: str, size: int) -> bool:
@@ -113,7 +113,7 @@ async def read_archive(
 ) -> Contents:
     """The wanted files of `.tgz`, `.tar.gz`, `.zip` or `.whl`, by the name.
 
-    Raises RefusedFile for another kind, a broken one, or one beyond the limits.
+    Raises SourceFailed for another kind, a broken one, or one beyond the limits.
     """
     bounds = limits or Limits()
     if name.endswith((".tgz", ".tar.gz")):
@@ -133,7 +133,7 @@ async def read_tar(
     """The wanted files of a gzipped tar while it arrives, without their first folder.
 
     Links are left out: what they lead to is another member or none of ours. Raises
-    RefusedFile.
+    SourceFailed.
     """
     kept = _Kept(wants, limits)
     said: dict[str, str] = {}
@@ -154,7 +154,7 @@ def read_zip(
 ) -> Contents:
     """The wanted files of a zip, without their first folder where it `has_folder`.
 
-    Raises RefusedFile, also for a file that is encrypted or packed in a rare way.
+    Raises SourceFailed, also for a file that is encrypted or packed in a rare way.
     """
     if data.count(b"PK\1\2") > limits.members:
         _refuse(f"more than {limits.members} members")
@@ -277,7 +277,7 @@ async def _member(stream: _Unpacked, kept: _Kept, header: _Header) -> None:
 
 
 async def _extension(stream: _Unpacked, kept: _Kept, header: _Header) -> dict[str, str]:
-    """What an extended header says of the next member. Raises RefusedFile."""
+    """What an extended header says of the next member. Raises SourceFailed."""
     kept.count("", header.size)
     if header.size > PIECE_BYTES:
         _refuse("a header is longer than any path")
@@ -287,7 +287,7 @@ async def _extension(stream: _Unpacked, kept: _Kept, header: _Header) -> dict[st
 
 
 def _header(block: bytes) -> _Header:
-    """The fields of a tar header that matter. Raises RefusedFile for a wrong sum."""
+    """The fields of a tar header that matter. Raises SourceFailed for a wrong sum."""
     summed = sum(block[:148]) + 8 * ord(" ") + sum(block[156:])
     if summed != _number(block[148:156]):
         _refuse("no tar: the sum of a header is wrong")
@@ -325,7 +325,7 @@ def _said(kind: int, data: bytes) -> dict[str, str]:
 
 
 def _told(header: _Header, said: dict[str, str]) -> _Header:
-    """The header with what was said of it before. Raises RefusedFile."""
+    """The header with what was said of it before. Raises SourceFailed."""
     size = said.get("size", str(header.size))
     if not (size.isascii() and size.isdigit() and len(size) < 20):
         _refuse("no tar: an extended header is broken")
@@ -364,4 +364,4 @@ def _inner(path: str) -> str:
 
 def _refuse(why: str, cause: BaseException | None = None) -> NoReturn:
     message = f"the archive is refused: {why}"
-    raise RefusedFile(message) from cause
+    raise SourceFailed(message, reason="bad_answer") from cause

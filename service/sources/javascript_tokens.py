@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["name", "text", "template", "number", "sign", "regexp"]
 
-MOST_TOKENS = 500_000
+MOST_TOKENS = 1_500_000
 DEEPEST = 50
 _BLANK = re.compile(r"\s+")
 _NAME = re.compile(r"[A-Za-z_$\u0080-\uffff][\w$]*")

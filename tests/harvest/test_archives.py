@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
-from service.errors import RefusedFile
+from service.errors import SourceFailed
 from service.sources.archives import Contents, Limits, read_archive
 
 SMALL = Limits(
@@ -102,7 +102,7 @@ async def test_a_path_that_leaves_its_folder_refuses_the_archive(path: str) -> N
     ):
         if name == "x.whl" and len(path) > 1000:
             continue
-        with pytest.raises(RefusedFile, match="leaves its folder or hides"):
+        with pytest.raises(SourceFailed, match="leaves its folder or hides"):
             await read(name, data)
 
 
@@ -133,7 +133,7 @@ async def test_a_link_is_not_followed() -> None:
 )
 async def test_a_bomb_is_refused_without_unpacking_it(name: str, data: bytes) -> None:
     tracemalloc.start()
-    with pytest.raises(RefusedFile, match=r"unpacks to more than|no tar|ends in"):
+    with pytest.raises(SourceFailed, match=r"unpacks to more than|no tar|ends in"):
         await read_archive(name, chunks(data), lambda _path: True, SMALL)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -144,13 +144,13 @@ async def test_a_zip_that_tells_a_smaller_size_is_refused() -> None:
     for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
         start = data.index(mark) + place
         data[start : start + 4] = (10).to_bytes(4, "little")
-    with pytest.raises(RefusedFile, match="broken zip"):
+    with pytest.raises(SourceFailed, match="broken zip"):
         await read("x.whl", bytes(data))
 
 
 @pytest.mark.parametrize(("name", "made"), [("x.tgz", tar), ("x.whl", wheel)])
 async def test_too_many_members_are_refused(name: str, made: Make) -> None:
-    with pytest.raises(RefusedFile, match="more than 50 members"):
+    with pytest.raises(SourceFailed, match="more than 50 members"):
         await read(name, made((f"a/{n}", b"") for n in range(51)))
 
 
@@ -167,7 +167,7 @@ async def test_a_long_archive_is_refused_while_it_arrives(name: str) -> None:
             seen += 1
             yield gzip.compress(bytes(512 << 8), 0)
 
-    with pytest.raises(RefusedFile, match=r"longer than|unpacks to"):
+    with pytest.raises(SourceFailed, match=r"longer than|unpacks to"):
         await read_archive(name, endless(), lambda _path: True, SMALL)
     assert seen < 70
 
@@ -179,14 +179,14 @@ async def test_an_archive_that_is_cut_off_is_refused(cut: int) -> None:
         ("x.tgz", tar([("a/noise", noise)])),
         ("x.whl", wheel([("noise", noise)])),
     ):
-        with pytest.raises(RefusedFile):
+        with pytest.raises(SourceFailed):
             await read(name, data[:cut])
 
 
 @pytest.mark.parametrize("data", [b"<html>", b"\x1f\x8b" + b"x" * 600, b"PK\5\6"])
 @pytest.mark.parametrize("name", ["x.tgz", "x.whl", "x.tar.bz2", "x"])
 async def test_what_is_no_archive_is_refused(name: str, data: bytes) -> None:
-    with pytest.raises(RefusedFile, match="the archive is refused"):
+    with pytest.raises(SourceFailed, match="the archive is refused"):
         await read(name, data)
 
 
@@ -196,7 +196,7 @@ async def test_a_long_extended_header_is_refused() -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         archive.addfile(info)
-    with pytest.raises(RefusedFile, match="longer than any path"):
+    with pytest.raises(SourceFailed, match="longer than any path"):
         await read("x.tgz", out.getvalue())
 
 
@@ -219,5 +219,5 @@ async def test_random_damage_is_refused_or_read_and_never_else() -> None:
         ):
             try:
                 await read(name, data)
-            except RefusedFile:
+            except SourceFailed:
                 continue
