@@ -104,6 +104,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     harvest_pool_size: Annotated[int, Meta(ge=1, le=1000)] = 10
     harvest_max_overflow: Annotated[int, Meta(ge=0, le=1000)] = 5
     harvest_metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    # sources
+    npm_registry_url: str = ""
+    npm_downloads_url: str = ""
+    pypi_url: str = ""
+    github_api_url: str = "https://api.github.com"
+    github_token: str = ""
+    oci_registry_url: str = ""
     # logs and metrics
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
@@ -240,7 +247,7 @@ def _converted(name: str, text: str) -> str:
 
 
 def _shown(name: str, text: str) -> str:
-    is_secret = any(word in name for word in ("password", "key", "url"))
+    is_secret = any(word in name for word in ("password", "key", "url", "token"))
     return "the value" if is_secret else repr(text)
 
 

@@ -99,7 +99,7 @@ def inspect(files: Mapping[str, bytes]) -> Findings:
     findings = Findings()
     modules = list(_modules(files, findings.unread))
     scripts = [
-        Script(path, _text(data))
+        Script(path, _text(data).replace("\0", "\ufffd"))
         for path, data in sorted(files.items())
         if path.lower().endswith(_JAVASCRIPT)
     ]

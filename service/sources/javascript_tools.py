@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from service.models_harvest import FoundPrompt, FoundResource, FoundTool
+from service.sources.clean import LONGEST_TEXT
 from service.sources.javascript_tokens import Script
 from service.sources.javascript_values import Shape, Values, json_schema
 
 Found = FoundTool | FoundResource | FoundPrompt
 
-LONGEST_TEXT = 10_000
 LONGEST_NAME = 256
 # `prompt` and `tool` are names of many things; these only count on a server.
 _ON_SERVERS = frozenset({"tool", "prompt", "resource", "addTool", "addPrompt"})

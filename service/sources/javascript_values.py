@@ -352,7 +352,7 @@ def _member(value: Any, name: str, given: list[Any] | None) -> Any:  # noqa: ANN
 
 def _number(text: str) -> int | float | Unknown:
     try:
-        return int(text) if text.isdigit() and len(text) < 20 else float(text)
+        return int(text) if text.isdigit() and len(text) < 16 else float(text)
     except ValueError:
         return UNKNOWN
 

@@ -7,10 +7,12 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from service.sources.clean import plain
 from service.sources.values import UNKNOWN
 
 DEEPEST = 12
 MOST_STEPS = 200_000
+LARGEST_NUMBER = 2**53
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -78,8 +80,11 @@ class Module:
 
 
 def _constant(_module: Module, node: ast.Constant, _depth: int) -> Any:  # noqa: ANN401
-    is_plain = isinstance(node.value, str | int | float | bool | None)
-    return node.value if is_plain else UNKNOWN
+    if isinstance(node.value, str):
+        return plain(node.value)
+    if isinstance(node.value, int) and abs(node.value) > LARGEST_NUMBER:
+        return UNKNOWN
+    return node.value if isinstance(node.value, int | float | None) else UNKNOWN
 
 
 def _name(module: Module, node: ast.Name, depth: int) -> Any:  # noqa: ANN401

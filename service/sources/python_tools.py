@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator
 
 from service.models_harvest import FoundPrompt, FoundResource, FoundTool
+from service.sources.clean import LONGEST_TEXT, plain
 from service.sources.python_names import Function, Module, keywords
 from service.sources.python_schemas import (
     arguments_schema,
@@ -21,7 +22,6 @@ from service.sources.values import known
 
 Found = FoundTool | FoundResource | FoundPrompt
 
-LONGEST_TEXT = 10_000
 SDKS = ("mcp", "fastmcp")
 _KINDS = {"tool", "resource", "prompt"}
 _NOT_SERVERS = ("Agent", "Graph", "Toolkit")
@@ -62,7 +62,7 @@ def _offered(
     given = keywords(call) if call else {}
     first = module.text(call.args[0]) if call and call.args else None
     told = module.text(given.get("description")) or ast.get_docstring(function)
-    text = inspect.cleandoc(told)[:LONGEST_TEXT] if told else None
+    text = plain(inspect.cleandoc(told))[:LONGEST_TEXT] if told else None
     name = module.text(given.get("name"))
     if kind == "tool":
         schema = arguments_schema(module, function)

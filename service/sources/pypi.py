@@ -1,0 +1,264 @@
+"""Packages of a Python package index, by its JSON API.
+
+Asked are the index (PYPI_URL, or the one that pip on this machine uses) for the
+package, and the place that it names for one archive of the latest version: a wheel, or
+without one the source. Nothing of it is installed or run.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import quote, urljoin, urlsplit
+
+from service.models_harvest import (
+    Fields,
+    FoundDependency,
+    FoundRelease,
+    Harvest,
+    Order,
+    Page,
+    SourceName,
+)
+from service.settings import Settings
+from service.sources import clean
+from service.sources.archives import Contents
+from service.sources.clean import Object, mapping
+from service.sources.clients import base_of
+from service.sources.fetch import Fetcher
+from service.sources.inspection import Findings, inspect_apart, is_code
+from service.sources.packages import Digest, fetch_files
+from service.sources.python_metadata import (
+    PROJECT,
+    dependencies,
+    headers,
+    latest_version,
+    package_risks,
+    project_requirements,
+    project_table,
+    sorted_versions,
+)
+from service.sources.readmes import claimed_name
+from service.sources.requests import failure, read_object
+
+MOST_RELEASES = 1000
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_SEPARATORS = re.compile(r"[-_.]+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
+_REPOSITORY_WORDS = ("repository", "source", "sourcecode", "github", "code", "gitlab")
+_HOMEPAGE_WORDS = ("homepage", "home", "documentation", "docs")
+
+
+class Pypi:
+    """Reads packages."""
+
+    name: SourceName = "pypi"
+
+    def __init__(self, fetcher: Fetcher, settings: Settings) -> None:
+        self._fetcher = fetcher
+        self._base = settings.pypi_url.rstrip("/").removesuffix("/simple")
+
+    def target_of(self, text: str) -> str | None:
+        """The package of a name, `pypi:name`, `pkg:pypi/name`, or a URL of an index.
+
+        In the one spelling of all that mean the same (PEP 503).
+        """
+        name = self._named(text.strip())
+        return _SEPARATORS.sub("-", name).lower() if _NAME.fullmatch(name) else None
+
+    async def harvest(self, order: Order) -> AsyncIterator[Page]:
+        """One page; none when the index has nothing new."""
+        base = base_of(self._base, "PYPI_URL")
+        url = f"{base}/pypi/{quote(order.target, safe='')}/json"
+        answer = await self._fetcher.get(url, validators=order.checkpoint)
+        if answer.is_unchanged:
+            return
+        document = read_object(answer)
+        harvest = await self._package(url, order.target, document)
+        yield Page(harvests=[harvest], checkpoint=dict(answer.validators))
+
+    async def _package(self, url: str, name: str, document: Object) -> Harvest:
+        releases = _releases(document)
+        version = latest_version(releases)
+        info = mapping(document.get("info"))
+        if version is None:
+            message = "has no version that was not taken back"
+            raise failure(url, message, "not_found")
+        if version != info.get("version"):
+            exact = url.replace("/json", f"/{quote(version, safe='')}/json")
+            info = mapping(read_object(await self._fetcher.get(exact)).get("info"))
+        contents = await self._contents(url, releases[version])
+        findings = await inspect_apart(contents.files)
+        return _harvest(name, info, releases, (contents, findings))
+
+    async def _contents(self, url: str, files: list[Object]) -> Contents:
+        """What is in the best archive of a version; nothing when there is none."""
+        archive = _best(files)
+        if archive is None:
+            return Contents()
+        # Mirrors give a place relative to this one.
+        place = clean.web_url(urljoin(url, str(archive.get("url") or ":")))
+        if place is None:
+            message = "names no place of an archive"
+            raise failure(url, message, "bad_answer")
+        told = mapping(archive.get("digests")).get("sha256")
+        is_digest = isinstance(told, str) and _SHA256.fullmatch(told)
+        digest = Digest("sha256", str(told)) if is_digest else None
+        return await fetch_files(self._fetcher, place, _is_wanted, digest)
+
+    def _named(self, text: str) -> str:
+        """What may be the name of a package in a text; empty for none."""
+        if "://" not in text:
+            return text.removeprefix("pkg:pypi/").removeprefix("pypi:")
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            return ""
+        is_ours = self._base and text.startswith(f"{self._base}/")
+        if not is_ours and "pypi" not in (parts.hostname or "").split("."):
+            return ""
+        start = urlsplit(self._base).path if is_ours else ""
+        kind, _, rest = parts.path.removeprefix(start).strip("/").partition("/")
+        is_page = kind in {"project", "pypi", "simple"}
+        return rest.partition("/")[0] if is_page else ""
+
+
+def _is_wanted(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    is_metadata = name in {"METADATA", "PKG-INFO", PROJECT}
+    return is_metadata or path == "setup.py" or name.endswith(".pth") or is_code(path)
+
+
+def _releases(document: Object) -> dict[str, list[Object]]:
+    """The files of each version that was not taken back."""
+    found = {}
+    for version, files in mapping(document.get("releases")).items():
+        there = [file for file in files if isinstance(file, dict)]
+        kept = [file for file in there if not file.get("yanked")]
+        if kept:
+            found[version] = kept
+    return found
+
+
+def _best(files: list[Object]) -> Object | None:
+    """A wheel for every machine, another wheel, or the source; the smallest of each."""
+
+    def rank(file: Object) -> tuple[int, int]:
+        name = str(file.get("filename"))
+        size = file.get("size")
+        order = 2 if not name.endswith(".whl") else not name.endswith("-any.whl")
+        return order, size if isinstance(size, int) else 0
+
+    fit = [file for file in files if str(file.get("filename")).endswith(_ARCHIVES)]
+    return min(fit, key=rank, default=None)
+
+
+def _harvest(
+    name: str,
+    info: Object,
+    releases: dict[str, list[Object]],
+    inside: tuple[Contents, Findings],
+) -> Harvest:
+    contents, findings = inside
+    readme = clean.readme(info.get("description")) or _readme(contents)
+    found = _dependencies(info, contents)
+    urls = _urls(info)
+    place = _repository(urls)
+    risks = package_risks(contents.files, found, contents.unpacked_bytes)
+    return Harvest(
+        primary_url=place or f"pkg:pypi/{name}",
+        registry_name=claimed_name(readme or ""),
+        fields=_fields(name, info, readme, (place, urls)),
+        tools=findings.tools,
+        resources=findings.resources,
+        prompts=findings.prompts,
+        dependencies=found,
+        releases=_dated(releases),
+        risks=[*risks, *findings.risks],
+    )
+
+
+def _fields(
+    name: str,
+    info: Object,
+    readme: str | None,
+    places: tuple[str | None, dict[str, str]],
+) -> Fields:
+    place, urls = places
+    author = clean.label(info.get("author")) or clean.label(info.get("author_email"))
+    told = clean.label(info.get("license_expression")) or clean.label(
+        info.get("license")
+    )
+    # Some put the whole text of their licence here.
+    license_of = None if told is None or "\n" in told else told
+    homepage = _first(urls, _HOMEPAGE_WORDS)
+    return Fields(
+        name=name,
+        host_type=clean.host_type(place, "pypi"),
+        description=clean.known(clean.text(info.get("summary"))),
+        author_name=clean.known(author.partition("<")[0].strip() if author else None),
+        homepage=clean.known(homepage),
+        license=clean.known(license_of),
+        readme_content=clean.known(readme),
+        keywords=clean.words(info.get("keywords")),
+    )
+
+
+def _urls(info: Object) -> dict[str, str]:
+    """The links of a package by their labels, in small letters alone."""
+    found = {}
+    for said, value in mapping(info.get("project_urls")).items():
+        if url := clean.web_url(value):
+            found["".join(filter(str.isalpha, said.lower()))] = url
+    if url := clean.web_url(info.get("home_page")):
+        found.setdefault("homepage", url)
+    return found
+
+
+def _first(urls: dict[str, str], words: tuple[str, ...]) -> str | None:
+    return next((urls[word] for word in words if word in urls), None)
+
+
+def _repository(urls: dict[str, str]) -> str | None:
+    """The link that is said to lead to the code, or any that leads to a forge."""
+    told = [urls[word] for word in _REPOSITORY_WORDS if word in urls]
+    places = [clean.repository_url(url) for url in (*told, *urls.values())]
+    forges = (p for p in places if p and clean.host_type(p, "") and p.count("/") > 3)
+    return next(forges, clean.repository_url(told[0]) if told else None)
+
+
+def _dependencies(info: Object, contents: Contents) -> list[FoundDependency]:
+    """What the index says, else the archive's METADATA, else its pyproject.toml."""
+    told = info.get("requires_dist")
+    if isinstance(told, list):
+        return dependencies(told)
+    fields = _metadata(contents)
+    if "requires-dist" in fields:
+        return dependencies(fields["requires-dist"])
+    project = project_table(contents.files.get(PROJECT, b""))
+    return dependencies(project_requirements(project))
+
+
+def _metadata(contents: Contents) -> dict[str, list[str]]:
+    names = ("METADATA", "PKG-INFO")
+    found = [path for path in contents.files if path.rpartition("/")[2] in names]
+    shortest = min(found, key=len, default=None)
+    return headers(contents.files[shortest]) if shortest else {}
+
+
+def _readme(contents: Contents) -> str | None:
+    return clean.readme(next(iter(_metadata(contents).get("description", [])), None))
+
+
+def _dated(releases: dict[str, list[Object]]) -> list[FoundRelease]:
+    """Versions in their order, the newest first, with the time of their first file."""
+    found = []
+    for version in reversed(sorted_versions(releases)):
+        said = [
+            clean.time(file.get("upload_time_iso_8601") or file.get("upload_time"))
+            for file in releases[version]
+        ]
+        times = [at for at in said if at]
+        if times:
+            name = clean.plain(version)[:256]
+            found.append(FoundRelease(version=name, published_at=min(times)))
+    return found[:MOST_RELEASES]
