@@ -33,6 +33,7 @@ from service.web import (
     probes,
     publish,
     registry,
+    risks,
     search,
 )
 from service.web.auth import KeyCheck, require_checks
@@ -47,6 +48,7 @@ ROUTES: Sequence[ControllerRouterHandler] = [
     *admin.ROUTES,
     *catalog.ROUTES,
     *children.ROUTES,
+    *risks.ROUTES,
     *search.ROUTES,
     *registry.ROUTES,
     *publish.ROUTES,

@@ -38,6 +38,7 @@ ACCESS: dict[str, str] = {
     "GET /servers/{server}/releases": "read",
     "GET /servers/{server}/contributors": "read",
     "GET /servers/{server}/versions": "read",
+    "GET /servers/{server}/risk": "read",
     "GET /tools": "read",
     "GET /tools/{tool}": "read",
     "GET /tools/{tool}/similar": "read",

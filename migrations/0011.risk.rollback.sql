@@ -1,0 +1,2 @@
+call migration_delete('0011.risk');
+drop table risk_fact;
