@@ -145,7 +145,7 @@ class Values:
     def _members(self, value: Any, place: int, depth: int) -> tuple[Any, int]:  # noqa: ANN401
         """The value of `.a`, `.shape`, `.trim()` and `.join(" ")` of a value."""
         while self._script.says(place) in {".", "?."}:
-            if isinstance(value, Shape) and self._script.says(place + 1) != "shape":
+            if isinstance(value, Shape):
                 return self._chain(value, place, depth)
             name = self._script.says(place + 1)
             place += 2

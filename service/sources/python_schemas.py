@@ -134,8 +134,11 @@ def _is_injected(annotation: ast.expr | None, default: ast.expr | None) -> bool:
     names = [ast_name(node) for node in (annotation, default) if node is not None]
     if isinstance(annotation, ast.BinOp):
         names.append(ast_name(annotation.left))
+    elif isinstance(annotation, ast.Subscript):
+        names.append(ast_name(annotation.slice))
     elif isinstance(annotation, ast.Constant):
-        names.append(str(annotation.value).partition("[")[0].rpartition(".")[2])
+        words = str(annotation.value).replace("|", " ").replace("[", " ").split()
+        names += [word.rpartition(".")[2] for word in words[:2]]
     return any(name.endswith(_INJECTED) for name in names)
 
 
