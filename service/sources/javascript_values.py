@@ -127,9 +127,15 @@ class Values:
         following = self._script.says(place + 1)
         if text in _ZOD and following == ".":
             return self._chain(Shape({}), place + 1, depth)
+        if text == "new" and following == "ResourceTemplate":
+            return self._first_argument(place + 2), self.end(place)
         if following in {"=>", "("} or text in {"async", "function", "new", "await"}:
             return UNKNOWN, self.end(place)
         return self._members(self._behind(text, place, depth), place + 1, depth)
+
+    def _first_argument(self, opened: int) -> Any:  # noqa: ANN401
+        given = self.arguments(opened) if self._script.says(opened) == "(" else []
+        return given[0] if given else UNKNOWN
 
     def _behind(self, name: str, place: int, depth: int) -> Any:  # noqa: ANN401
         """The value of a name, by its nearest declaration above."""

@@ -73,7 +73,8 @@ def test_a_registered_tool_is_found_with_its_schema() -> None:
         ),
         (
             'const tools = [{ name: "t", description: "Does.", inputSchema: {'
-            ' type: "object", properties: { x: { type: "string" } }, required: ["x"] } }]'
+            ' type: "object", properties: { x: { type: "string" } },'
+            ' required: ["x"] } }]'
         ),
         (
             'const TOOL: Tool = { name: "t", description: "Does.", inputSchema: {'
@@ -82,12 +83,13 @@ def test_a_registered_tool_is_found_with_its_schema() -> None:
         ),
         (
             "const args = z.object({ x: z.string() });\n"
-            'server.registerTool("t", { description: "Does.", inputSchema: args.shape })'
+            'server.registerTool("t",'
+            ' { description: "Does.", inputSchema: args.shape })'
         ),
         (
             'const name = "t";\nconst config = { description: "Does.",'
             " inputSchema: args };\nconst args = z.object({ x: z.string() })\n"
-            "export const register = (server) => { server.registerTool(name, config, f) }"
+            "export const f = (server) => { server.registerTool(name, config, f) }"
         ),
     ],
 )
@@ -211,7 +213,8 @@ def test_prompts_and_resources_are_found() -> None:
         ),
     ]
     assert findings.resources == [
-        FoundResource(uri_template="file:///all", name="all", mime_type="text/plain")
+        FoundResource(uri_template="file:///all", name="all", mime_type="text/plain"),
+        FoundResource(uri_template="x://{a}", name="one"),
     ]
 
 
