@@ -108,6 +108,8 @@ def repository_url(value: object, folder: object = None) -> str | None:
     https, host in lower case, no `.git`, and `/tree/HEAD/<folder>` with a folder.
     """
     url = plain(value.strip()) if isinstance(value, str) else ""
+    if _UNPRINTABLE.search(url):
+        return None
     if short := _SHORT.fullmatch(url):
         url = f"https://{_HOSTS[short[1] or 'github']}/{short[2]}"
     elif "://" not in url and url.startswith("git@"):
