@@ -84,7 +84,7 @@ class Pypi:
             message = "has no version that was not taken back"
             raise failure(url, message, "not_found")
         if version != info.get("version"):
-            exact = url.replace("/json", f"/{quote(version, safe='')}/json")
+            exact = f"{url.removesuffix('/json')}/{quote(version, safe='')}/json"
             info = mapping(read_object(await self._fetcher.get(exact)).get("info"))
         contents = await self._contents(url, releases[version])
         findings = await inspect_apart(contents.files)
