@@ -15,12 +15,14 @@ from service.errors import Conflict, InvalidInput, SourceFailed
 from service.jobs import JobName
 from service.loading import BATCH_TIMEOUT_S, LONGEST_WAIT_S, TRIES, Load, Transactions
 from service.merging import Merged, merge
-from service.models_harvest import Gone, Harvest, Page
+from service.models_harvest import Gone, Harvest, Page, SourceName
 from service.reading import Piece
 from service.staging import mark_latest
 from service.store.resilience import is_transient
 
 FEW = 20
+# What these say of the name of their server, anybody can write into a package.
+CLAIMING: frozenset[SourceName] = frozenset({"npm", "pypi", "oci"})
 
 
 class Counts(msgspec.Struct):
@@ -83,10 +85,14 @@ class Intake:
             yield entry
 
     def _belonging(self, harvest: Harvest) -> Harvest:
-        """A harvest, of the server that named the target unless it names one."""
-        if harvest.registry_name is not None or self._name.registry_name is None:
-            return harvest
+        """A harvest, of the server that named the target unless it proves another.
+
+        A package may claim any name; only the server that names it has it.
+        """
         name = self._name.registry_name
+        is_claim = self._name.source in CLAIMING
+        if not is_claim and (harvest.registry_name is not None or name is None):
+            return harvest
         return msgspec.structs.replace(harvest, registry_name=name)
 
     async def _merge(self, harvest: Harvest) -> None:

@@ -1,13 +1,8 @@
 """Facts about the risk of a server: stored by the harvest, read by everybody."""
 
-from collections.abc import Iterable
-
-import msgspec
-
 from service.catalog import Reference
 from service.errors import NotFound
-from service.models_harvest import Risk, SourceName
-from service.store.base import Queries, Transaction
+from service.store.base import Queries
 
 
 async def get_risk(store: Queries, server: Reference) -> str:
@@ -17,16 +12,3 @@ async def get_risk(store: Queries, server: Reference) -> str:
         message = "there is no such server"
         raise NotFound(message)
     return body
-
-
-async def put_risks(
-    work: Transaction, server_id: int, source: SourceName, risks: Iterable[Risk]
-) -> int:
-    """Make these the facts that a source shows of a server; gives how many changed.
-
-    The same facts again touch no row. Those of other sources stay.
-    """
-    facts = msgspec.json.encode(list(dict.fromkeys(risks))).decode()
-    gone = await work.run("risk_prune", server_id=server_id, source=source, facts=facts)
-    new = await work.run("risk_put", server_id=server_id, source=source, facts=facts)
-    return gone + new

@@ -11,8 +11,12 @@ from service.models_harvest import SourceName
 from service.settings import Settings
 from service.sources.base import Source
 from service.sources.fetch import Fetcher
+from service.sources.github import GithubSource
 from service.sources.http import HttpSource
+from service.sources.npm import NpmSource
+from service.sources.oci import OciSource
 from service.sources.options import Options
+from service.sources.pypi import PypiSource
 from service.sources.registry import RegistrySource
 
 # In which order a URL is tried; only its setting tells a registry from an endpoint.
@@ -30,13 +34,24 @@ def make_sources(settings: Settings, fetcher: Fetcher) -> Sources:
             api_key=settings.registry_api_key,
             full_every_s=settings.harvest_full_every,
         ),
+        "npm": NpmSource(fetcher.named("npm"), settings),
+        "pypi": PypiSource(fetcher.named("pypi"), settings),
+        "github": GithubSource(fetcher.named("github"), settings),
+        "oci": OciSource(fetcher.named("oci"), settings),
         "http": HttpSource(fetcher.named("http")),
     }
 
 
 def configured_urls(settings: Settings) -> list[str]:
     """The places that the operator named, whose addresses may be private."""
-    return [settings.registry_url]
+    return [
+        settings.registry_url,
+        settings.npm_registry_url,
+        settings.npm_downloads_url,
+        settings.pypi_url,
+        settings.github_api_url,
+        settings.oci_registry_url,
+    ]
 
 
 def idle_sources(settings: Settings) -> Sources:

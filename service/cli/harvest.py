@@ -24,6 +24,7 @@ from service.harvest import Harvester, Plan, Report, rehearse
 from service.jobs import Choice, JobName, known_targets, queue_jobs
 from service.models_harvest import SourceName
 from service.settings import Settings, read_settings
+from service.sources.clients import with_registries
 from service.sources.fetch import Fetcher
 from service.sources.options import read_options
 from service.store.base import Store
@@ -153,6 +154,8 @@ def _own_pool(settings: Settings) -> Settings:
 async def _harvest(
     settings: Settings, asked: Asked, reports: list[Report], store: Store
 ) -> None:
+    wanted = get_args(SourceName) if asked.source is None else [asked.source]
+    settings = await with_registries(settings, wanted)
     options = read_options(settings, bases=configured_urls(settings))
     async with Fetcher(options, "harvest") as fetcher:
         run = _Run(store, make_sources(settings, fetcher), settings, asked)

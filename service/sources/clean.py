@@ -131,3 +131,12 @@ def host_type(url: str | None, otherwise: str) -> Any:  # noqa: ANN401 - a HostT
     """What kind of place a repository URL is; another kind for any other URL."""
     host = urlsplit(url).netloc if url else ""
     return _FORGES.get(host, otherwise)
+
+
+def own_url(place: str | None, package: str) -> str:
+    """The primary URL of a package: its repository, marked as only this package's.
+
+    Whoever publishes may name any repository, and must not become its server by that.
+    `package` is a URL such as `pkg:npm/name`, which stands alone without a repository.
+    """
+    return f"{place}#{package}" if place else package

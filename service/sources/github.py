@@ -55,7 +55,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _SERVER_NAMESPACE = "io.github."
 
 
-class Github:
+class GithubSource:
     """Reads repositories."""
 
     name: SourceName = "github"

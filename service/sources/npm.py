@@ -49,7 +49,7 @@ _MANIFEST = "manifest.json"
 _KEPT = frozenset({FILE, _MANIFEST, "binding.gyp"})
 
 
-class Npm:
+class NpmSource:
     """Reads packages; `search:` and words as the target gives packages to read."""
 
     name: SourceName = "npm"
@@ -180,7 +180,7 @@ def _harvest(
     place = _repository(own) or _repository(document)
     risks = package_risks(own, contents.files, contents.unpacked_bytes)
     return Harvest(
-        primary_url=place or f"pkg:npm/{quote(name, safe='/')}",
+        primary_url=clean.own_url(place, f"pkg:npm/{quote(name, safe='/')}"),
         registry_name=clean.registry_name(own.get("mcpName"))
         or claimed_name(readme or ""),
         fields=_fields(name, own, readme, place, downloads),

@@ -17,7 +17,7 @@ import msgspec
 from service.models_harvest import Harvest, Order, Page, SourceName
 from service.settings import Settings
 from service.sources import clean
-from service.sources.clean import Object, mapping
+from service.sources.clean import Object, mapping, own_url
 from service.sources.clients import base_of
 from service.sources.fetch import Fetcher
 from service.sources.image_config import entry_of, fields_of, server_name_of, source_of
@@ -58,7 +58,7 @@ class Image(NamedTuple):
         return f"{start}{self.path}{joint}{self.tag}"
 
 
-class Oci:
+class OciSource:
     """Reads images."""
 
     name: SourceName = "oci"
@@ -208,7 +208,7 @@ def _checked(answer: Answer, reference: str) -> Answer:
 def _page(image: Image, config: Object, checkpoint: dict[str, Any]) -> Page:
     entry = entry_of(config, image.target)
     harvest = Harvest(
-        primary_url=source_of(config) or f"oci:{image.host}/{image.path}",
+        primary_url=own_url(source_of(config), f"oci:{image.host}/{image.path}"),
         registry_name=server_name_of(config),
         fields=fields_of(config, image.path),
     )

@@ -48,7 +48,7 @@ _REPOSITORY_WORDS = ("repository", "source", "sourcecode", "github", "code", "gi
 _HOMEPAGE_WORDS = ("homepage", "home", "documentation", "docs")
 
 
-class Pypi:
+class PypiSource:
     """Reads packages."""
 
     name: SourceName = "pypi"
@@ -165,7 +165,7 @@ def _harvest(
     place = _repository(urls)
     risks = package_risks(contents.files, found, contents.unpacked_bytes)
     return Harvest(
-        primary_url=place or f"pkg:pypi/{name}",
+        primary_url=clean.own_url(place, f"pkg:pypi/{name}"),
         registry_name=claimed_name(readme or ""),
         fields=_fields(name, info, readme, (place, urls)),
         tools=findings.tools,

@@ -16,7 +16,7 @@ from service.errors import InvalidSettings, SourceFailed
 from service.models_harvest import Harvest, Order, Page
 from service.settings import Settings
 from service.sources.fetch import Fetcher
-from service.sources.npm import Npm
+from service.sources.npm import NpmSource
 from service.sources.requests import Limits
 from tests.harvest.packed import tarball
 from tests.harvest.places import Handler, Place, options, place
@@ -121,17 +121,19 @@ async def there(registry: Registry) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def npm(there: Place) -> AsyncIterator[Npm]:
+async def npm(there: Place) -> AsyncIterator[NpmSource]:
     limits = Limits(total_s=2.0, tries=2)
     async with Fetcher(options(limits=limits), "npm") as fetcher:
-        yield Npm(fetcher, Settings(npm_registry_url=f"{there.url}/"))
+        yield NpmSource(fetcher, Settings(npm_registry_url=f"{there.url}/"))
 
 
-async def pages(npm: Npm, target: str = "@acme/files", **order: Any) -> list[Page]:
+async def pages(
+    npm: NpmSource, target: str = "@acme/files", **order: Any
+) -> list[Page]:
     return [page async for page in npm.harvest(Order(target=target, **order))]
 
 
-async def harvested(npm: Npm) -> Harvest:
+async def harvested(npm: NpmSource) -> Harvest:
     (page,) = await pages(npm)
     (harvest,) = page.harvests
     whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
@@ -139,15 +141,16 @@ async def harvested(npm: Npm) -> Harvest:
     return harvest
 
 
-async def failed(npm: Npm) -> SourceFailed:
+async def failed(npm: NpmSource) -> SourceFailed:
     with pytest.raises(SourceFailed) as caught:
         await pages(npm)
     return caught.value
 
 
-async def test_a_package_is_read_with_all_that_it_says(npm: Npm) -> None:
+async def test_a_package_is_read_with_all_that_it_says(npm: NpmSource) -> None:
     harvest = await harvested(npm)
-    assert harvest.primary_url == "https://github.com/Acme/servers/tree/HEAD/src/files"
+    place = "https://github.com/Acme/servers/tree/HEAD/src/files"
+    assert harvest.primary_url == f"{place}#pkg:npm/%40acme/files"
     assert harvest.registry_name == "io.github.acme/files"
     assert msgspec.to_builtins(harvest.fields) == {
         "name": "@acme/files",
@@ -161,7 +164,9 @@ async def test_a_package_is_read_with_all_that_it_says(npm: Npm) -> None:
     }
 
 
-async def test_tools_come_from_the_code_and_then_from_the_manifest(npm: Npm) -> None:
+async def test_tools_come_from_the_code_and_then_from_the_manifest(
+    npm: NpmSource,
+) -> None:
     tools = (await harvested(npm)).tools
     assert isinstance(tools, list)
     assert [(tool.name, tool.description) for tool in tools] == [
@@ -170,7 +175,7 @@ async def test_tools_come_from_the_code_and_then_from_the_manifest(npm: Npm) -> 
     ]
 
 
-async def test_every_version_is_a_release_newest_first(npm: Npm) -> None:
+async def test_every_version_is_a_release_newest_first(npm: NpmSource) -> None:
     releases = (await harvested(npm)).releases
     assert isinstance(releases, list)
     assert [(r.version, r.published_at) for r in releases] == [
@@ -180,7 +185,7 @@ async def test_every_version_is_a_release_newest_first(npm: Npm) -> None:
     ]
 
 
-async def test_dependencies_and_risks_have_their_places(npm: Npm) -> None:
+async def test_dependencies_and_risks_have_their_places(npm: NpmSource) -> None:
     harvest = await harvested(npm)
     assert isinstance(harvest.dependencies, list)
     assert isinstance(harvest.risks, list)
@@ -199,7 +204,7 @@ async def test_dependencies_and_risks_have_their_places(npm: Npm) -> None:
 
 
 async def test_an_unchanged_package_gives_no_page_and_no_archive(
-    npm: Npm, there: Place
+    npm: NpmSource, there: Place
 ) -> None:
     (page,) = await pages(npm)
     assert isinstance(page.checkpoint, dict)
@@ -213,13 +218,13 @@ async def test_downloads_are_asked_for_where_somebody_counts_them(
 ) -> None:
     async with Fetcher(options(), "npm") as fetcher:
         settings = Settings(npm_registry_url=there.url, npm_downloads_url=there.url)
-        harvest = await harvested(Npm(fetcher, settings))
+        harvest = await harvested(NpmSource(fetcher, settings))
     assert harvest.fields.downloads == 4321
     assert "/downloads/point/last-month/@acme/files" in there.paths
 
 
 async def test_a_package_without_repository_is_named_by_itself(
-    npm: Npm, registry: Registry
+    npm: NpmSource, registry: Registry
 ) -> None:
     plain = {key: MANIFEST[key] for key in ("name", "version")}
     readme = b"<!-- mcp-name: io.github.acme/by-readme -->"
@@ -233,7 +238,7 @@ async def test_a_package_without_repository_is_named_by_itself(
 
 
 async def test_a_search_gives_targets_page_by_page(
-    npm: Npm, registry: Registry, there: Place
+    npm: NpmSource, registry: Registry, there: Place
 ) -> None:
     registry.found = [{"name": f"mcp-{n}"} for n in range(250)]
     registry.found[3] = {"name": "../evil"}
@@ -250,7 +255,9 @@ async def test_a_search_gives_targets_page_by_page(
     assert [page.targets for page in again] == [found[2].targets]
 
 
-async def test_an_endless_search_comes_to_an_end(npm: Npm, registry: Registry) -> None:
+async def test_an_endless_search_comes_to_an_end(
+    npm: NpmSource, registry: Registry
+) -> None:
     async def endless(_request: web.Request) -> web.Response:
         objects = [{"package": {"name": f"p{n}"}} for n in range(100)]
         return web.json_response({"objects": objects, "total": 10**9})
@@ -279,23 +286,25 @@ async def test_an_endless_search_comes_to_an_end(npm: Npm, registry: Registry) -
     ],
 )
 async def test_a_text_names_a_package_or_none(
-    npm: Npm, text: str, target: str | None
+    npm: NpmSource, text: str, target: str | None
 ) -> None:
     assert npm.target_of(text) == target
 
 
-async def test_a_url_of_the_registry_names_its_package(npm: Npm, there: Place) -> None:
+async def test_a_url_of_the_registry_names_its_package(
+    npm: NpmSource, there: Place
+) -> None:
     assert npm.target_of(f"{there.url}/@acme%2Ffiles") == "@acme/files"
 
 
 async def test_without_a_registry_it_says_which_variable_to_set() -> None:
     async with Fetcher(options(), "npm") as fetcher:
         with pytest.raises(InvalidSettings, match="NPM_REGISTRY_URL"):
-            await pages(Npm(fetcher, Settings()))
+            await pages(NpmSource(fetcher, Settings()))
 
 
 async def test_an_archive_that_is_another_one_is_refused(
-    npm: Npm, registry: Registry
+    npm: NpmSource, registry: Registry
 ) -> None:
     other = tarball({**FILES, "dist/evil.js": b"eval(x)"})
 
@@ -344,7 +353,7 @@ BOMB = tarball({"package.json": bytes(64 << 20)})
     ],
 )
 async def test_a_broken_registry_fails_its_package_in_time(
-    npm: Npm, registry: Registry, path: str, handler: Handler, reason: str
+    npm: NpmSource, registry: Registry, path: str, handler: Handler, reason: str
 ) -> None:
     registry.broken[path] = handler
     began_at = time.monotonic()
@@ -356,14 +365,14 @@ async def test_a_broken_registry_fails_its_package_in_time(
     "dist", [{}, {"tarball": "file:///etc/passwd"}, {"tarball": 5}, [], None]
 )
 async def test_an_archive_is_only_fetched_from_the_web(
-    npm: Npm, registry: Registry, dist: object
+    npm: NpmSource, registry: Registry, dist: object
 ) -> None:
     registry.document["versions"]["1.2.0"]["dist"] = dist
     assert "no archive" in (await failed(npm)).message
 
 
 async def test_an_archive_on_a_private_address_is_refused(
-    npm: Npm, registry: Registry
+    npm: NpmSource, registry: Registry
 ) -> None:
     archive = "http://127.0.0.2:1/x.tgz"
     registry.document["versions"]["1.2.0"]["dist"] = {"tarball": archive}

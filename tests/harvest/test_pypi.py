@@ -14,7 +14,7 @@ from service.errors import InvalidSettings, SourceFailed
 from service.models_harvest import FoundTool, Harvest, Order, Page
 from service.settings import Settings
 from service.sources.fetch import Fetcher
-from service.sources.pypi import Pypi
+from service.sources.pypi import PypiSource
 from service.sources.requests import Limits
 from tests.harvest.packed import tarball, wheel
 from tests.harvest.places import Handler, Place, options, place
@@ -129,17 +129,17 @@ async def there(index: Index) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def pypi(there: Place) -> AsyncIterator[Pypi]:
+async def pypi(there: Place) -> AsyncIterator[PypiSource]:
     limits = Limits(total_s=2.0, tries=2)
     async with Fetcher(options(limits=limits), "pypi") as fetcher:
-        yield Pypi(fetcher, Settings(pypi_url=f"{there.url}/simple/"))
+        yield PypiSource(fetcher, Settings(pypi_url=f"{there.url}/simple/"))
 
 
-async def pages(pypi: Pypi, target: str = "notes", **order: Any) -> list[Page]:
+async def pages(pypi: PypiSource, target: str = "notes", **order: Any) -> list[Page]:
     return [page async for page in pypi.harvest(Order(target=target, **order))]
 
 
-async def harvested(pypi: Pypi) -> Harvest:
+async def harvested(pypi: PypiSource) -> Harvest:
     (page,) = await pages(pypi)
     (harvest,) = page.harvests
     whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
@@ -147,15 +147,15 @@ async def harvested(pypi: Pypi) -> Harvest:
     return harvest
 
 
-async def failed(pypi: Pypi) -> SourceFailed:
+async def failed(pypi: PypiSource) -> SourceFailed:
     with pytest.raises(SourceFailed) as caught:
         await pages(pypi)
     return caught.value
 
 
-async def test_a_package_is_read_with_all_that_it_says(pypi: Pypi) -> None:
+async def test_a_package_is_read_with_all_that_it_says(pypi: PypiSource) -> None:
     harvest = await harvested(pypi)
-    assert harvest.primary_url == "https://github.com/acme/notes"
+    assert harvest.primary_url == "https://github.com/acme/notes#pkg:pypi/notes"
     assert harvest.registry_name == "io.github.acme/notes"
     assert msgspec.to_builtins(harvest.fields) == {
         "name": "notes",
@@ -170,7 +170,7 @@ async def test_a_package_is_read_with_all_that_it_says(pypi: Pypi) -> None:
 
 
 async def test_tools_and_risks_come_from_the_wheel_without_running_it(
-    pypi: Pypi, there: Place
+    pypi: PypiSource, there: Place
 ) -> None:
     harvest = await harvested(pypi)
     assert harvest.tools == [
@@ -194,7 +194,7 @@ async def test_tools_and_risks_come_from_the_wheel_without_running_it(
 
 
 async def test_without_a_wheel_the_source_is_read(
-    pypi: Pypi, index: Index, there: Place
+    pypi: PypiSource, index: Index, there: Place
 ) -> None:
     index.without_wheels()
     index.info |= {"requires_dist": None, "description": ""}
@@ -214,7 +214,7 @@ async def test_without_a_wheel_the_source_is_read(
 
 
 async def test_versions_are_sorted_as_versions_and_those_taken_back_left_out(
-    pypi: Pypi,
+    pypi: PypiSource,
 ) -> None:
     releases = (await harvested(pypi)).releases
     assert isinstance(releases, list)
@@ -226,7 +226,7 @@ async def test_versions_are_sorted_as_versions_and_those_taken_back_left_out(
 
 
 async def test_the_latest_version_is_found_by_its_number(
-    pypi: Pypi, index: Index
+    pypi: PypiSource, index: Index
 ) -> None:
     index.versions["2.0"] = [
         {**index.versions["1.10"][0], "upload_time_iso_8601": "2026-05-01T00:00:00Z"}
@@ -234,7 +234,7 @@ async def test_the_latest_version_is_found_by_its_number(
     assert (await harvested(pypi)).fields.description == "The next one"
 
 
-async def test_dependencies_have_their_types(pypi: Pypi) -> None:
+async def test_dependencies_have_their_types(pypi: PypiSource) -> None:
     found = (await harvested(pypi)).dependencies
     assert isinstance(found, list)
     assert [(d.library_name, d.version_constraint, d.type) for d in found] == [
@@ -244,7 +244,7 @@ async def test_dependencies_have_their_types(pypi: Pypi) -> None:
 
 
 async def test_a_package_without_archive_is_read_all_the_same(
-    pypi: Pypi, index: Index
+    pypi: PypiSource, index: Index
 ) -> None:
     index.versions["1.10"] = [index.file("notes-1.10.exe", "2026-02-01T00:00:00Z")]
     index.info["project_urls"] = None
@@ -254,7 +254,9 @@ async def test_a_package_without_archive_is_read_all_the_same(
     assert harvest.fields.host_type == "pypi"
 
 
-async def test_an_unchanged_package_gives_no_page(pypi: Pypi, there: Place) -> None:
+async def test_an_unchanged_package_gives_no_page(
+    pypi: PypiSource, there: Place
+) -> None:
     (page,) = await pages(pypi)
     asked = len(there.asked)
     assert isinstance(page.checkpoint, dict)
@@ -278,23 +280,25 @@ async def test_an_unchanged_package_gives_no_page(pypi: Pypi, there: Place) -> N
     ],
 )
 async def test_a_text_names_a_package_or_none(
-    pypi: Pypi, text: str, target: str | None
+    pypi: PypiSource, text: str, target: str | None
 ) -> None:
     assert pypi.target_of(text) == target
 
 
-async def test_a_url_of_the_index_names_its_package(pypi: Pypi, there: Place) -> None:
+async def test_a_url_of_the_index_names_its_package(
+    pypi: PypiSource, there: Place
+) -> None:
     assert pypi.target_of(f"{there.url}/simple/Notes/") == "notes"
 
 
 async def test_without_an_index_it_says_which_variable_to_set() -> None:
     async with Fetcher(options(), "pypi") as fetcher:
         with pytest.raises(InvalidSettings, match="PYPI_URL"):
-            await pages(Pypi(fetcher, Settings()))
+            await pages(PypiSource(fetcher, Settings()))
 
 
 async def test_an_archive_that_is_another_one_is_refused(
-    pypi: Pypi, index: Index
+    pypi: PypiSource, index: Index
 ) -> None:
     index.archives["notes-1.10-py3-none-any.whl"] = wheel({"evil.py": b"eval(x)"})
     assert "sha256 of the archive" in (await failed(pypi)).message
@@ -322,7 +326,7 @@ def replies(status: int = 200, **given: Any) -> Handler:
     ],
 )
 async def test_a_broken_index_fails_its_package_in_time(
-    pypi: Pypi, index: Index, path: str, handler: Handler, reason: str
+    pypi: PypiSource, index: Index, path: str, handler: Handler, reason: str
 ) -> None:
     index.broken[path] = handler
     began_at = time.monotonic()

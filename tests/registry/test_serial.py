@@ -21,9 +21,9 @@ insert into resource_template (server_id, uri_template) select id, 'u' from serv
 insert into dependency (server_id, ecosystem, library_name) select id, '', '' from tool
 insert into release (server_id, version, published_at) select id, '1', now() from server
 insert into contributor (server_id, username, platform) select id, 'u', 'p' from server
-insert into risk_fact select 1, id, 'npm', 'eval', '', 0, '' from server
-update risk_fact set line = 1
-delete from risk_fact
+insert into risk (server_id, source, kind) select id, 'npm', 'eval' from server
+update risk set line = 1
+delete from risk
 update contributor set commits = 1
 update server set stars = stars + 1
 update server set readme_content = 'read me'

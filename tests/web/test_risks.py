@@ -6,9 +6,10 @@ import pytest
 
 from service.catalog import Reference
 from service.errors import NotFound
-from service.models_harvest import Risk
+from service.merging import merge
+from service.models_harvest import Harvest, Risk, SourceName
 from service.models_risk import ServerRisk
-from service.risks import get_risk, put_risks
+from service.risks import get_risk
 from service.store.base import Store
 from tests.web.rows import Headers, Json, add_servers
 
@@ -28,9 +29,11 @@ async def two(client: httpx.AsyncClient, admin: Headers) -> list[Json]:
     return await add_servers(client, admin, bodies)
 
 
-async def put(store: Store, server: Json, source: str, *risks: Risk) -> int:
+async def put(store: Store, server: Json, source: SourceName, *risks: Risk) -> bool:
+    """Store what a source shows, as a harvest does; gives whether it changed."""
+    harvest = Harvest(primary_url=server["primary_url"], risks=list(risks))
     async with store.transaction() as work:
-        return await put_risks(work, server["id"], source, risks)  # type: ignore[arg-type]
+        return await merge(work, source, harvest) == "changed"
 
 
 async def shown(client: httpx.AsyncClient, path: str) -> ServerRisk:
@@ -53,7 +56,7 @@ async def test_a_server_without_facts_shows_its_level_alone(
 async def test_facts_are_shown_with_their_places_in_order(
     client: httpx.AsyncClient, store: Store, two: list[Json]
 ) -> None:
-    assert await put(store, two[0], "npm", SHELL, INSTALL, WHOLE, SHELL) == 3
+    assert await put(store, two[0], "npm", SHELL, INSTALL, WHOLE, SHELL)
     by_id = await shown(client, f"/servers/{two[0]['id']}/risk")
     by_uuid = await shown(client, f"/servers/{two[0]['uuid']}/risk")
     assert by_id == by_uuid
@@ -71,7 +74,7 @@ async def test_the_same_facts_again_touch_nothing(
     store: Store, two: list[Json]
 ) -> None:
     await put(store, two[0], "npm", SHELL, INSTALL)
-    assert await put(store, two[0], "npm", INSTALL, SHELL) == 0
+    assert not await put(store, two[0], "npm", INSTALL, SHELL)
 
 
 async def test_new_facts_replace_those_of_their_source_alone(
@@ -80,14 +83,14 @@ async def test_new_facts_replace_those_of_their_source_alone(
     await put(store, two[0], "npm", SHELL, INSTALL)
     await put(store, two[0], "github", WHOLE)
     await put(store, two[1], "npm", SHELL)
-    assert await put(store, two[0], "npm", SHELL, WHOLE) == 2
+    assert await put(store, two[0], "npm", SHELL, WHOLE)
     facts = (await shown(client, f"/servers/{two[0]['id']}/risk")).facts
     assert [(f.source, f.kind) for f in facts] == [
         ("github", "dependencies"),
         ("npm", "dependencies"),
         ("npm", "shell"),
     ]
-    assert await put(store, two[0], "npm") == 2
+    assert await put(store, two[0], "npm")
     assert len((await shown(client, f"/servers/{two[0]['id']}/risk")).facts) == 1
     assert len((await shown(client, f"/servers/{two[1]['id']}/risk")).facts) == 1
 
