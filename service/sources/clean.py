@@ -19,7 +19,7 @@ LONGEST_TEXT = 10_000
 LONGEST_README = 1_000_000
 LONGEST_WORD = 256
 MOST_WORDS = 100
-LONGEST_URL = 2048
+LONGEST_URL_BYTES = 2048
 LARGEST_COUNT = 2**63 - 1
 
 _ODD = re.compile("[\0\ud800-\udfff]")
@@ -88,11 +88,16 @@ def time(value: object) -> str | None:
 
 
 def web_url(value: object) -> str | None:
-    """A URL of http or https; None for anything else."""
+    """A URL of http or https with a host; None for anything else."""
     url = value.strip() if isinstance(value, str) else ""
-    is_short = 0 < len(url.encode("utf-8", "replace")) <= LONGEST_URL
-    is_web = url.startswith(("https://", "http://"))
-    return url if is_web and is_short and not _UNPRINTABLE.search(plain(url)) else None
+    is_long = len(url.encode("utf-8", "replace")) > LONGEST_URL_BYTES
+    if is_long or _UNPRINTABLE.search(plain(url)):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in {"https", "http"} and parts.hostname else None
 
 
 def registry_name(value: object) -> str | None:
