@@ -184,7 +184,8 @@ def _unfit(limit_s: float) -> SourceFailed:
 def main() -> None:
     """Read files from standard input and write what they show to standard output."""
     resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_S, PROCESSOR_S))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     files = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=dict[str, bytes])
     answer = msgspec.msgpack.encode(inspect(files))
     if len(answer) > ANSWER_BYTES:
