@@ -46,6 +46,7 @@ from service.sources.python_metadata import (
 )
 from service.sources.python_metadata import dependencies as python_dependencies
 from service.sources.requests import Answer, read_object
+from service.sources.weights import numbers
 
 SERVER_JSON = "server.json"
 FILE_BYTES = 1 << 20
@@ -194,6 +195,7 @@ def _needs(
     """Dependencies of package.json or else of pyproject.toml, and what shows risk."""
     if own:
         files = {PACKAGE: repository.files[PACKAGE].encode()}
-        return npm_dependencies(own), list(package_risks(own, files, 0))
+        found = npm_dependencies(own)
+        return found, list(package_risks(own, files, numbers(found)))
     project = project_table(repository.files.get(PROJECT, "").encode())
     return python_dependencies(project_requirements(project)), []

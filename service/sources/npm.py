@@ -9,8 +9,10 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
+from service.errors import SourceFailed
 from service.models_harvest import (
     Fields,
     FoundRelease,
@@ -37,6 +39,7 @@ from service.sources.package_json import (
 from service.sources.packages import fetch_files, read_integrity
 from service.sources.readmes import claimed_name
 from service.sources.requests import failure, read_object
+from service.sources.weights import Weights
 
 SEARCH = "search:"
 PAGE = 100
@@ -58,6 +61,7 @@ class NpmSource:
         self._fetcher = fetcher
         self._base = settings.npm_registry_url.rstrip("/")
         self._downloads_base = settings.npm_downloads_url.rstrip("/")
+        self._weights = Weights(self._size)
 
     def target_of(self, text: str) -> str | None:
         """The package of a name, `npm:name`, `pkg:npm/name`, or a URL of a registry."""
@@ -75,19 +79,53 @@ class NpmSource:
                 yield page
             return
         url = f"{base}/{quote(order.target, safe='@')}"
-        answer = await self._fetcher.get(url, validators=order.checkpoint)
+        read = await self._document(url, order)
+        if read is not None:
+            document, validators = read
+            harvest = await self._package(url, order.target, document)
+            yield Page(harvests=[harvest], checkpoint=validators)
+
+    async def _document(
+        self, url: str, order: Order
+    ) -> tuple[Object, dict[str, str]] | None:
+        """What the registry says of a package; None when that is unchanged."""
+        try:
+            answer = await self._fetcher.get(url, validators=order.checkpoint)
+        except SourceFailed as error:
+            if error.reason != "too_large":
+                raise
+            return await self._latest_alone(url), {}
         if answer.is_unchanged:
-            return
-        document = read_object(answer)
-        harvest = await self._package(url, order.target, document)
-        yield Page(harvests=[harvest], checkpoint=dict(answer.validators))
+            return None
+        return read_object(answer), answer.validators
+
+    async def _latest_alone(self, url: str) -> Object:
+        """The document without all of its versions, which make some too large."""
+        manifest = read_object(await self._fetcher.get(f"{url}/latest"))
+        version = str(manifest.get("version"))
+        return {"dist-tags": {"latest": version}, "versions": {version: manifest}}
 
     async def _package(self, url: str, name: str, document: Object) -> Harvest:
         manifest = _latest(url, document)
         contents = await self._contents(url, manifest)
-        findings = await inspect_apart(contents.files)
-        downloads = await self._downloads(name)
-        return _harvest(name, document, manifest, (contents, findings), downloads)
+        own = read_json(contents.files.get(FILE, b"")) or manifest
+        inside = _Inside(
+            own=own,
+            contents=contents,
+            findings=await inspect_apart(contents.files),
+            needs=await self._weights.told(dependencies(own)),
+            downloads=await self._downloads(name),
+        )
+        return _harvest(name, document, inside)
+
+    async def _size(self, name: str) -> int | None:
+        """What a package weighs when it is installed, in bytes."""
+        url = f"{self._base}/{quote(name, safe='@')}/latest"
+        answer = await self._fetcher.get(url, may_be=(404,))
+        if answer.status != 200:
+            return None
+        size = mapping(read_object(answer).get("dist")).get("unpackedSize")
+        return clean.count(size) or None
 
     async def _contents(self, url: str, manifest: Object) -> Contents:
         dist = mapping(manifest.get("dist"))
@@ -166,40 +204,40 @@ def _latest(url: str, document: Object) -> Object:
     return manifest
 
 
-def _harvest(
-    name: str,
-    document: Object,
-    manifest: Object,
-    inside: tuple[Contents, Findings],
-    downloads: int | UnsetType,
-) -> Harvest:
-    """Everything about a package; the package.json of its archive wins."""
-    contents, findings = inside
-    own = read_json(contents.files.get(FILE, b"")) or manifest
+class _Inside(msgspec.Struct, kw_only=True):
+    """What was read of the latest version."""
+
+    own: Object
+    """The package.json of the archive, or else what the registry has of it."""
+    contents: Contents
+    findings: Findings
+    needs: str
+    downloads: int | UnsetType
+
+
+def _harvest(name: str, document: Object, inside: _Inside) -> Harvest:
+    own, contents, findings = inside.own, inside.contents, inside.findings
     readme = _readme(document, contents)
     place = _repository(own) or _repository(document)
-    risks = package_risks(own, contents.files, contents.unpacked_bytes)
+    risks = package_risks(own, contents.files, inside.needs)
     return Harvest(
         primary_url=clean.own_url(place, f"pkg:npm/{quote(name, safe='/')}"),
         registry_name=clean.registry_name(own.get("mcpName"))
         or claimed_name(readme or ""),
-        fields=_fields(name, own, readme, place, downloads),
+        fields=_fields(name, inside, readme, place),
         tools=_tools(findings, own, contents),
         resources=findings.resources,
         prompts=findings.prompts,
         dependencies=dependencies(own),
-        releases=_releases(document),
+        releases=_releases(document) if "time" in document else UNSET,
         risks=[*risks, *findings.risks],
     )
 
 
 def _fields(
-    name: str,
-    own: Object,
-    readme: str | None,
-    place: str | None,
-    downloads: int | UnsetType,
+    name: str, inside: _Inside, readme: str | None, place: str | None
 ) -> Fields:
+    own = inside.own
     author = own.get("author")
     told = author if isinstance(author, str) else mapping(author).get("name")
     license_of = own.get("license")
@@ -214,7 +252,7 @@ def _fields(
         license=clean.known(clean.label(license_of)),
         readme_content=clean.known(readme),
         keywords=clean.words(own.get("keywords")),
-        downloads=downloads,
+        downloads=inside.downloads,
     )
 
 

@@ -53,9 +53,9 @@ def dependencies(document: Object) -> list[FoundDependency]:
 
 
 def package_risks(
-    document: Object, files: Mapping[str, bytes], size_bytes: int
+    document: Object, files: Mapping[str, bytes], needs: str
 ) -> Iterator[Risk]:
-    """Scripts that run at installation, and the number and weight of dependencies."""
+    """Scripts that run at installation; and `needs`, the dependencies in words."""
     source = files.get(FILE, b"").decode("utf-8", "replace")
     scripts = mapping(document.get("scripts"))
     for name in _INSTALL_SCRIPTS:
@@ -70,20 +70,8 @@ def package_risks(
         kind="dependencies",
         file=FILE,
         line=line_of(source, "dependencies"),
-        detail=weight(dependencies(document), size_bytes),
+        detail=needs,
     )
-
-
-def weight(found: list[FoundDependency], size_bytes: int) -> str:
-    """Number and weight in words, such as `5 runtime, 2 peer, 7 dev; 80 kB`."""
-    kinds = [item.type for item in found]
-    told = [
-        f"{kinds.count(kind)} {kind}"
-        for kind in ("runtime", "peer", "dev")
-        if kind in kinds or kind == "runtime"
-    ]
-    size = f"{size_bytes / 1000:.0f} kB unpacked" if size_bytes else "unknown size"
-    return f"{', '.join(told)}; {size}"
 
 
 def line_of(source: str, *keys: str) -> int:

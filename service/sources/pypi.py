@@ -9,6 +9,8 @@ import re
 from collections.abc import AsyncIterator
 from urllib.parse import quote, urljoin, urlsplit
 
+import msgspec
+
 from service.models_harvest import (
     Fields,
     FoundDependency,
@@ -38,6 +40,7 @@ from service.sources.python_metadata import (
 )
 from service.sources.readmes import claimed_name
 from service.sources.requests import failure, read_object
+from service.sources.weights import Weights
 
 MOST_RELEASES = 1000
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -56,6 +59,7 @@ class PypiSource:
     def __init__(self, fetcher: Fetcher, settings: Settings) -> None:
         self._fetcher = fetcher
         self._base = settings.pypi_url.rstrip("/").removesuffix("/simple")
+        self._weights = Weights(self._size)
 
     def target_of(self, text: str) -> str | None:
         """The package of a name, `pypi:name`, `pkg:pypi/name`, or a URL of an index.
@@ -87,8 +91,23 @@ class PypiSource:
             exact = f"{url.removesuffix('/json')}/{quote(version, safe='')}/json"
             info = mapping(read_object(await self._fetcher.get(exact)).get("info"))
         contents = await self._contents(url, releases[version])
-        findings = await inspect_apart(contents.files)
-        return _harvest(name, info, releases, (contents, findings))
+        found = _dependencies(info, contents)
+        inside = _Inside(
+            info=info,
+            contents=contents,
+            findings=await inspect_apart(contents.files),
+            dependencies=found,
+            needs=await self._weights.told(found),
+        )
+        return _harvest(name, releases, inside)
+
+    async def _size(self, name: str) -> int | None:
+        """What the best archive of a package weighs, in bytes."""
+        url = f"{self._base}/pypi/{quote(name, safe='')}/json"
+        answer = await self._fetcher.get(url, may_be=(404,))
+        files = read_object(answer).get("urls") if answer.status == 200 else []
+        listed = [mapping(file) for file in (files if isinstance(files, list) else [])]
+        return clean.count((_best(listed) or {}).get("size")) or None
 
     async def _contents(self, url: str, files: list[Object]) -> Contents:
         """What is in the best archive of a version; nothing when there is none."""
@@ -152,51 +171,46 @@ def _best(files: list[Object]) -> Object | None:
     return min(fit, key=rank, default=None)
 
 
-def _harvest(
-    name: str,
-    info: Object,
-    releases: dict[str, list[Object]],
-    inside: tuple[Contents, Findings],
-) -> Harvest:
-    contents, findings = inside
-    readme = clean.readme(info.get("description")) or _readme(contents)
-    found = _dependencies(info, contents)
-    urls = _urls(info)
-    place = _repository(urls)
-    risks = package_risks(contents.files, found, contents.unpacked_bytes)
+class _Inside(msgspec.Struct, kw_only=True):
+    """What was read of the latest version."""
+
+    info: Object
+    contents: Contents
+    findings: Findings
+    dependencies: list[FoundDependency]
+    needs: str
+
+
+def _harvest(name: str, releases: dict[str, list[Object]], inside: _Inside) -> Harvest:
+    contents, findings = inside.contents, inside.findings
+    readme = clean.readme(inside.info.get("description")) or _readme(contents)
+    place = _repository(_urls(inside.info))
+    risks = package_risks(contents.files, inside.needs)
     return Harvest(
         primary_url=clean.own_url(place, f"pkg:pypi/{name}"),
         registry_name=claimed_name(readme or ""),
-        fields=_fields(name, info, readme, (place, urls)),
+        fields=_fields(name, inside.info, readme, place),
         tools=findings.tools,
         resources=findings.resources,
         prompts=findings.prompts,
-        dependencies=found,
+        dependencies=inside.dependencies,
         releases=_dated(releases),
         risks=[*risks, *findings.risks],
     )
 
 
-def _fields(
-    name: str,
-    info: Object,
-    readme: str | None,
-    places: tuple[str | None, dict[str, str]],
-) -> Fields:
-    place, urls = places
+def _fields(name: str, info: Object, readme: str | None, place: str | None) -> Fields:
     author = clean.label(info.get("author")) or clean.label(info.get("author_email"))
-    told = clean.label(info.get("license_expression")) or clean.label(
-        info.get("license")
-    )
+    told = clean.label(info.get("license_expression"))
+    told = told or clean.label(info.get("license"))
     # Some put the whole text of their licence here.
     license_of = None if told is None or "\n" in told else told
-    homepage = _first(urls, _HOMEPAGE_WORDS)
     return Fields(
         name=name,
         host_type=clean.host_type(place, "pypi"),
         description=clean.known(clean.text(info.get("summary"))),
         author_name=clean.known(author.partition("<")[0].strip() if author else None),
-        homepage=clean.known(homepage),
+        homepage=clean.known(_first(_urls(info), _HOMEPAGE_WORDS)),
         license=clean.known(license_of),
         readme_content=clean.known(readme),
         keywords=clean.words(info.get("keywords")),

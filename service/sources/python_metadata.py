@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from service.models_harvest import FoundDependency, Risk
 from service.sources.clean import LONGEST_LABEL, Object, mapping, plain
-from service.sources.package_json import MOST_DEPENDENCIES, weight
+from service.sources.package_json import MOST_DEPENDENCIES
 
 LONGEST_REQUIREMENT = 2000
 _DEV_EXTRAS = frozenset(("dev", "develop", "test", "tests", "testing", "lint", "docs"))
@@ -76,17 +76,15 @@ def project_requirements(project: Object) -> list[object]:
     return found
 
 
-def package_risks(
-    files: Mapping[str, bytes], found: list[FoundDependency], size_bytes: int
-) -> Iterator[Risk]:
-    """What runs at installation or start, and the number and weight of dependencies."""
+def package_risks(files: Mapping[str, bytes], needs: str) -> Iterator[Risk]:
+    """What runs at installation or start; and `needs`, the dependencies in words."""
     if "setup.py" in files:
         detail = "setup.py runs when the package is built"
         yield Risk(kind="install_script", file="setup.py", line=1, detail=detail)
     for path in sorted(files):
         if path.endswith(".pth"):
             yield from _startup_lines(path, files[path])
-    yield Risk(kind="dependencies", detail=weight(found, size_bytes))
+    yield Risk(kind="dependencies", detail=needs)
 
 
 def _startup_lines(path: str, data: bytes) -> Iterator[Risk]:

@@ -79,13 +79,22 @@ class Registry:
             return self._packument(request)
         if path.endswith(".tgz"):
             return web.Response(body=self.archive)
-        if path == "/-/v1/search":
-            first, number = (int(request.query[key]) for key in ("from", "size"))
-            listed = self.found[first : first + number]
-            return web.json_response({"objects": [{"package": p} for p in listed]})
+        found = self._found(request, path)
+        return web.json_response(found, status=404 if found is None else 200)
+
+    def _found(self, request: web.Request, path: str) -> Json | None:
+        if path == "/@acme%2Ffiles/latest":
+            document = json.loads(self._packument(request).text or "")
+            return dict(document["versions"]["1.2.0"])
+        if path == "/@modelcontextprotocol%2Fsdk/latest":
+            return {"dist": {"unpackedSize": 1_234_567}}
         if path.startswith("/downloads/point/last-month/"):
-            return web.json_response({"downloads": 4321})
-        return web.json_response({"error": "Not found"}, status=404)
+            return {"downloads": 4321}
+        if path != "/-/v1/search":
+            return None
+        first, number = (int(request.query[key]) for key in ("from", "size"))
+        listed = self.found[first : first + number]
+        return {"objects": [{"package": package} for package in listed]}
 
     def _packument(self, request: web.Request) -> web.Response:
         document = json.loads(json.dumps(self.document))

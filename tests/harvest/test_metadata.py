@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.errors import SourceFailed
 from service.models_harvest import FoundDependency, FoundTool
 from service.sources import clean
 from service.sources.package_json import (
@@ -21,6 +22,7 @@ from service.sources.python_metadata import (
 )
 from service.sources.python_metadata import package_risks as python_risks
 from service.sources.readmes import claimed_name
+from service.sources.weights import MOST_ASKED, Weights
 
 PACKAGE = b"""{
   "name": "x",
@@ -51,16 +53,16 @@ def test_dependencies_of_npm_have_their_types() -> None:
 
 def test_scripts_that_run_at_installation_are_told_with_their_line() -> None:
     document = read_json(PACKAGE)
-    found = list(package_risks(document, {"package.json": PACKAGE}, 123_456))
+    found = list(package_risks(document, {"package.json": PACKAGE}, "2 runtime"))
     assert [(risk.kind, risk.line, risk.detail) for risk in found] == [
         ("install_script", 6, "postinstall: node setup.js"),
-        ("dependencies", 9, "2 runtime, 1 peer, 2 dev; 123 kB unpacked"),
+        ("dependencies", 9, "2 runtime"),
     ]
 
 
 def test_a_native_part_that_is_built_at_installation_is_told() -> None:
     files = {"package.json": b"{}", "binding.gyp": b"{}"}
-    first, _ = package_risks({}, files, 0)
+    first, _ = package_risks({}, files, "")
     assert (first.kind, first.file) == ("install_script", "binding.gyp")
 
 
@@ -70,7 +72,34 @@ def test_a_native_part_that_is_built_at_installation_is_told() -> None:
 def test_a_broken_package_json_says_nothing(text: bytes) -> None:
     document = read_json(text)
     assert dependencies(document) == []
-    assert len(list(package_risks(document, {"package.json": text}, 0))) == 1
+    assert len(list(package_risks(document, {"package.json": text}, ""))) == 1
+
+
+async def test_the_weight_of_dependencies_is_asked_for_once() -> None:
+    asked = []
+
+    async def ask(name: str) -> int | None:
+        asked.append(name)
+        if name == "broken":
+            message = "broken"
+            raise SourceFailed(message, reason="unavailable")
+        return {"a": 1_000_000, "b": 2_345_000}.get(name)
+
+    weights = Weights(ask)
+    found = dependencies(read_json(PACKAGE))
+    assert await weights.told(found) == "2 runtime, 1 peer, 2 dev; 3345 kB"
+    assert await weights.told(found) == "2 runtime, 1 peer, 2 dev; 3345 kB"
+    assert asked == ["a", "b"]
+    odd = [
+        FoundDependency(library_name=name, ecosystem="npm")
+        for name in ("a", "broken", "unheard")
+    ]
+    assert await weights.told(odd) == "3 runtime; 1000 kB, 2 unknown"
+    assert await weights.told(odd[1:]) == "2 runtime"
+    assert await weights.told([]) == "0 runtime"
+    many = [FoundDependency(library_name=f"m{n}", ecosystem="npm") for n in range(99)]
+    await weights.told(many)
+    assert len([name for name in asked if name.startswith("m")]) == MOST_ASKED
 
 
 def test_lines_are_counted_inside_of_their_keys() -> None:
@@ -161,7 +190,7 @@ def test_what_python_runs_unasked_is_told() -> None:
         "a.pth": b"/path\nimport os; os.system('x')\n",
         "important.pth": b"important\n",
     }
-    found = list(python_risks(files, [], 0))
+    found = list(python_risks(files, "0 runtime"))
     assert [(risk.kind, risk.file, risk.line) for risk in found] == [
         ("install_script", "setup.py", 1),
         ("install_script", "a.pth", 2),

@@ -106,10 +106,10 @@ async def test_dependencies_and_risks_have_their_places(npm: NpmSource) -> None:
         ("@modelcontextprotocol/sdk", "npm", "runtime"),
         ("typescript", "npm", "dev"),
     }
-    risks = [(r.kind, r.file, r.detail.partition(";")[0]) for r in harvest.risks]
+    risks = [(r.kind, r.file, r.detail) for r in harvest.risks]
     assert risks == [
         ("install_script", "package.json", "postinstall: node fetch.js"),
-        ("dependencies", "package.json", "1 runtime, 1 dev"),
+        ("dependencies", "package.json", "1 runtime, 1 dev; 1235 kB"),
         ("shell", "dist/index.js", "child_process"),
     ]
     assert all(risk.line > 0 for risk in harvest.risks)
@@ -133,6 +133,23 @@ async def test_downloads_are_asked_for_where_somebody_counts_them(
         harvest = await harvested(NpmSource(fetcher, settings))
     assert harvest.fields.downloads == 4321
     assert "/downloads/point/last-month/@acme/files" in there.paths
+
+
+async def test_a_package_with_too_many_versions_is_read_by_its_latest(
+    npm: NpmSource, registry: Registry, there: Place
+) -> None:
+    async def long(request: web.Request) -> web.StreamResponse:
+        if request.raw_path.endswith("/latest"):
+            del registry.broken["/@acme%2F"]
+            return await registry.answer(request)
+        return web.Response(body=b" " * (10 << 20))
+
+    registry.broken["/@acme%2F"] = long
+    harvest = await harvested(npm)
+    assert harvest.releases is msgspec.UNSET
+    assert isinstance(harvest.tools, list)
+    assert [tool.name for tool in harvest.tools] == ["read_file", "listed"]
+    assert there.paths[:2] == ["/@acme%2Ffiles", "/@acme%2Ffiles/latest"]
 
 
 async def test_a_package_without_repository_is_named_by_itself(

@@ -73,10 +73,15 @@ class Index:
             "notes-1.10-py3-none-any.whl": wheel(WHEEL),
             "notes-1.10-cp311-linux.whl": b"none",
             "notes-1.10.tar.gz": tarball(SOURCE, "notes-1.10"),
+            "mcp-1.whl": b"x" * 2000,
         }
         self.versions: Json = {
             "1.9": [self.file("notes-1.9.tar.gz", "2026-01-01T00:00:00Z")],
-            "1.10": [self.file(n, "2026-02-01T00:00:00.5Z") for n in self.archives],
+            "1.10": [
+                self.file(name, "2026-02-01T00:00:00.5Z")
+                for name in self.archives
+                if name.startswith("notes")
+            ],
             "2.0rc1": [self.file("notes-2.0rc1.tar.gz", "2026-03-01T00:00:00Z")],
             "1.11": [
                 {**self.file("notes-1.11.tar.gz", "2026-02-02T00:00:00Z"), "yanked": 1}
@@ -106,6 +111,8 @@ class Index:
             if request.headers.get("If-None-Match") == tag:
                 return web.Response(status=304)
             return web.Response(text=body, headers={"ETag": tag})
+        if request.path == "/pypi/mcp/json":
+            return web.json_response({"urls": [self.file("mcp-1.whl", "")]})
         if request.path == "/pypi/notes/2.0/json":
             return web.json_response({"info": self.other_info})
         data = self.archives.get(request.path.removeprefix("/files/"))
@@ -185,12 +192,13 @@ async def test_tools_and_risks_come_from_the_wheel_without_running_it(
         )
     ]
     assert isinstance(harvest.risks, list)
+    assert harvest.risks[1].detail == "1 runtime, 1 dev; 2 kB"
     assert [(r.kind, r.file, r.line) for r in harvest.risks] == [
         ("install_script", "start.pth", 1),
         ("dependencies", "", 0),
         ("shell", "notes/server.py", 9),
     ]
-    assert there.paths[-1] == "/files/notes-1.10-py3-none-any.whl"
+    assert there.paths[1] == "/files/notes-1.10-py3-none-any.whl"
 
 
 async def test_without_a_wheel_the_source_is_read(
@@ -199,7 +207,7 @@ async def test_without_a_wheel_the_source_is_read(
     index.without_wheels()
     index.info |= {"requires_dist": None, "description": ""}
     harvest = await harvested(pypi)
-    assert there.paths[-1] == "/files/notes-1.10.tar.gz"
+    assert there.paths[1] == "/files/notes-1.10.tar.gz"
     assert harvest.registry_name == "io.github.acme/in-the-source"
     assert isinstance(harvest.tools, list)
     assert isinstance(harvest.risks, list)
