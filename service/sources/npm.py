@@ -120,6 +120,8 @@ class NpmSource:
 
     async def _size(self, name: str) -> int | None:
         """What a package weighs when it is installed, in bytes."""
+        if not _NAME.fullmatch(name):
+            return None
         url = f"{self._base}/{quote(name, safe='@')}/latest"
         answer = await self._fetcher.get(url, may_be=(404,))
         if answer.status != 200:

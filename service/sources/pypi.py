@@ -1,4 +1,4 @@
-"""Packages of a Python package index, by its JSON API.
+"""Packages of a Python package index, by its JSON API, or else by its simple one.
 
 Asked are the index (PYPI_URL, or the one that pip on this machine uses) for the
 package, and the place that it names for one archive of the latest version: a wheel, or
@@ -40,6 +40,7 @@ from service.sources.python_metadata import (
 )
 from service.sources.readmes import claimed_name
 from service.sources.requests import failure, read_object
+from service.sources.simple_index import ACCEPT, info_of, releases_of
 from service.sources.weights import Weights
 
 MOST_RELEASES = 1000
@@ -73,24 +74,32 @@ class PypiSource:
         """One page; none when the index has nothing new."""
         base = base_of(self._base, "PYPI_URL")
         url = f"{base}/pypi/{quote(order.target, safe='')}/json"
-        answer = await self._fetcher.get(url, validators=order.checkpoint)
+        answer = await self._fetcher.get(
+            url, validators=order.checkpoint, may_be=(404,)
+        )
+        if answer.status == 404:
+            url = f"{base}/simple/{quote(order.target, safe='')}/"
+            answer = await self._fetcher.get(
+                url, headers={"Accept": ACCEPT}, validators=order.checkpoint
+            )
         if answer.is_unchanged:
             return
-        document = read_object(answer)
-        harvest = await self._package(url, order.target, document)
+        harvest = await self._package(url, order.target, read_object(answer))
         yield Page(harvests=[harvest], checkpoint=dict(answer.validators))
 
     async def _package(self, url: str, name: str, document: Object) -> Harvest:
-        releases = _releases(document)
+        is_simple = "files" in document
+        releases = releases_of(document) if is_simple else _listed(document)
+        releases = _kept(releases)
         version = latest_version(releases)
-        info = mapping(document.get("info"))
         if version is None:
             message = "has no version that was not taken back"
             raise failure(url, message, "not_found")
-        if version != info.get("version"):
-            exact = f"{url.removesuffix('/json')}/{quote(version, safe='')}/json"
-            info = mapping(read_object(await self._fetcher.get(exact)).get("info"))
         contents = await self._contents(url, releases[version])
+        if is_simple:
+            info = info_of(_metadata(contents))
+        else:
+            info = await self._info(url, version, document)
         found = _dependencies(info, contents)
         inside = _Inside(
             info=info,
@@ -100,6 +109,14 @@ class PypiSource:
             needs=await self._weights.told(found),
         )
         return _harvest(name, releases, inside)
+
+    async def _info(self, url: str, version: str, document: Object) -> Object:
+        """What is said of one version; the document has it of the one it shows."""
+        info = mapping(document.get("info"))
+        if version == info.get("version"):
+            return info
+        exact = f"{url.removesuffix('/json')}/{quote(version, safe='')}/json"
+        return mapping(read_object(await self._fetcher.get(exact)).get("info"))
 
     async def _size(self, name: str) -> int | None:
         """What the best archive of a package weighs, in bytes."""
@@ -147,15 +164,22 @@ def _is_wanted(path: str) -> bool:
     return is_metadata or path == "setup.py" or name.endswith(".pth") or is_code(path)
 
 
-def _releases(document: Object) -> dict[str, list[Object]]:
-    """The files of each version that was not taken back."""
-    found = {}
-    for version, files in mapping(document.get("releases")).items():
-        there = [file for file in files if isinstance(file, dict)]
-        kept = [file for file in there if not file.get("yanked")]
-        if kept:
-            found[version] = kept
-    return found
+def _listed(document: Object) -> dict[str, list[Object]]:
+    """The files of each version."""
+    return {
+        version: [file for file in files if isinstance(file, dict)]
+        for version, files in mapping(document.get("releases")).items()
+        if isinstance(files, list)
+    }
+
+
+def _kept(releases: dict[str, list[Object]]) -> dict[str, list[Object]]:
+    """The versions with files that were not taken back."""
+    kept = {
+        version: [file for file in files if not file.get("yanked")]
+        for version, files in releases.items()
+    }
+    return {version: files for version, files in kept.items() if files}
 
 
 def _best(files: list[Object]) -> Object | None:

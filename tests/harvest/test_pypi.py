@@ -262,6 +262,50 @@ async def test_a_package_without_archive_is_read_all_the_same(
     assert harvest.fields.host_type == "pypi"
 
 
+async def test_an_index_with_the_simple_api_alone_is_read_by_that(
+    pypi: PypiSource, index: Index, there: Place
+) -> None:
+    simple = [
+        {
+            **{key: file[key] for key in ("filename", "size", "yanked")},
+            "url": f"../../files/{file['filename']}",
+            "hashes": file["digests"],
+            "upload-time": file["upload_time_iso_8601"],
+        }
+        for files in index.versions.values()
+        for file in files
+    ]
+    simple += [{"filename": "notes-1.10.exe"}, {}]
+    metadata = (
+        "Name: notes\nSummary: Notes\nLicense: MIT\nRequires-Dist: from-metadata>=3\n"
+        "Project-URL: Source, https://github.com/acme/notes\n\n# Read me\n"
+    )
+    files = {**WHEEL, "notes-1.10.dist-info/METADATA": metadata.encode()}
+    name = "notes-1.10-py3-none-any.whl"
+    index.archives[name] = wheel(files)
+    for file in simple:
+        if file.get("filename") == name:
+            file["hashes"] = index.file(name, "")["digests"]
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.headers["Accept"] == "application/vnd.pypi.simple.v1+json"
+        return web.json_response({"files": simple}, headers={"ETag": '"simple"'})
+
+    index.broken = {"/pypi": replies(404), "/simple/notes/": answer}
+    harvest = await harvested(pypi)
+    assert harvest.primary_url == "https://github.com/acme/notes#pkg:pypi/notes"
+    assert harvest.fields.description == "Notes"
+    assert harvest.fields.readme_content == "# Read me"
+    assert isinstance(harvest.releases, list)
+    assert [release.version for release in harvest.releases] == [
+        *("2.0rc1", "1.10", "1.9"),
+    ]
+    assert isinstance(harvest.dependencies, list)
+    assert [d.library_name for d in harvest.dependencies] == ["from-metadata"]
+    assert isinstance(harvest.tools, list)
+    assert [tool.name for tool in harvest.tools] == ["find"]
+
+
 async def test_an_unchanged_package_gives_no_page(
     pypi: PypiSource, there: Place
 ) -> None:
