@@ -17,10 +17,11 @@ import msgspec
 
 from service.errors import SourceFailed
 from service.models_harvest import FoundPrompt, FoundResource, FoundTool, Risk
+from service.sources import javascript_values, python_names
 from service.sources.javascript_risks import find_javascript_risks
 from service.sources.javascript_tokens import Script
 from service.sources.javascript_tools import find_in_javascript
-from service.sources.javascript_values import Values, link
+from service.sources.javascript_values import Values
 from service.sources.python_names import Module
 from service.sources.python_risks import find_python_risks
 from service.sources.python_tools import find_in_python, uses_sdk
@@ -127,13 +128,14 @@ def _modules(files: Mapping[str, bytes], unread: list[str]) -> Iterator[Module]:
 def _find_in_modules(modules: Sequence[Module], findings: Findings) -> None:
     if not any(uses_sdk(module) for module in modules):
         return
+    python_names.link(modules)
     for module in modules:
         _sort_in(find_in_python(module), findings)
 
 
 def _find_in_scripts(scripts: Sequence[Script], findings: Findings) -> None:
     values = [Values(script) for script in scripts]
-    link(values)
+    javascript_values.link(values)
     for script, values_of in zip(scripts, values, strict=True):
         _sort_in(find_in_javascript(script, values_of), findings)
 

@@ -1,7 +1,7 @@
 """What expressions of JavaScript write out: texts, lists, objects and zod schemas.
 
-Names lead to the nearest `const` before them in the same file, or to the only one in
-the package. What would have to be run is UNKNOWN.
+Names lead to the nearest `const` before them in the same file; one that is imported to
+the only one in the package. What would have to be run is UNKNOWN.
 """
 
 from bisect import bisect_right
@@ -48,9 +48,10 @@ class Values:
         self._steps_left = MOST_STEPS
         self._elsewhere: Mapping[str, Values] = {}
         self.declared = _declarations(script)
+        self._imported = _imported(script)
 
     def link(self, elsewhere: "Mapping[str, Values]") -> None:
-        """Let names that this file does not declare lead to other files."""
+        """Let names that this file imports lead to other files."""
         self._elsewhere = elsewhere
 
     def read(self, place: int, depth: int = 0) -> tuple[Any, int]:
@@ -143,7 +144,7 @@ class Values:
         if starts:
             nearest = bisect_right(starts, place) - 1
             return self.read(starts[max(nearest, 0)], depth + 1)[0]
-        other = self._elsewhere.get(name)
+        other = self._elsewhere.get(name) if name in self._imported else None
         if other is None:
             return UNKNOWN
         return other.read(other.declared[name][0], depth + 1)[0]
@@ -377,3 +378,19 @@ def _declarations(script: Script) -> dict[str, list[int]]:
             continue
         found.setdefault(script.says(place + 1), []).append(start)
     return found
+
+
+def _imported(script: Script) -> frozenset[str]:
+    """Names between `import` and its module, or in `const { a, b } = require`."""
+    found: set[str] = set()
+    for place, token in enumerate(script.tokens):
+        if token.kind != "name" or token.text not in {"import", *_DECLARED}:
+            continue
+        opened = place + 1
+        if token.text == "import" and script.says(place + 2) == ",":
+            opened = place + 3
+        end = script.partners.get(opened, opened)
+        is_require = script.says(end + 2) == "require"
+        if script.says(opened) == "{" and (token.text == "import" or is_require):
+            found.update(map(script.says, range(opened + 1, end)))
+    return frozenset(found)

@@ -4,7 +4,7 @@ Nothing is evaluated: a value is what is written out, directly or behind a name.
 """
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from service.sources.clean import plain
@@ -23,6 +23,7 @@ class Module:
         """Parse it. Raises SyntaxError and what else `ast.parse` raises."""
         self.path = path
         self._steps_left = MOST_STEPS
+        self._elsewhere: Mapping[str, Module] = {}
         self.nodes = list(ast.walk(ast.parse(source, path)))
         self.imports: dict[str, str] = {}
         """`sp` to `subprocess`, `run` to `subprocess.run`."""
@@ -61,6 +62,16 @@ class Module:
         start = self.imports.get(node.id, node.id)
         return ".".join([start, *reversed(parts)])
 
+    def link(self, elsewhere: "Mapping[str, Module]") -> None:
+        """Let names that this module imports lead to other modules of its package."""
+        self._elsewhere = elsewhere
+
+    def home_of(self, name: str) -> "Module":
+        """The module in which to look for a name: this one, or where it comes from."""
+        is_here = name in self.values or name in self.classes or name in self.functions
+        is_imported = not is_here and name in self.imports
+        return self._elsewhere.get(name, self) if is_imported else self
+
     def may_go_on(self, depth: int) -> bool:
         """Count a step; False where names lead too deep or too wide."""
         self._steps_left -= 1
@@ -88,7 +99,8 @@ def _constant(_module: Module, node: ast.Constant, _depth: int) -> Any:  # noqa:
 
 
 def _name(module: Module, node: ast.Name, depth: int) -> Any:  # noqa: ANN401
-    return module.value(module.values.get(node.id), depth + 1)
+    home = module.home_of(node.id)
+    return home.value(home.values.get(node.id), depth + 1)
 
 
 def _list(module: Module, node: ast.List, depth: int) -> list[Any]:
@@ -108,11 +120,12 @@ def _member(module: Module, node: ast.Attribute, depth: int) -> Any:  # noqa: AN
     inner = node.value if node.attr == "value" else node
     if not isinstance(inner, ast.Attribute) or not isinstance(inner.value, ast.Name):
         return UNKNOWN
-    owner = module.classes.get(inner.value.id)
+    home = module.home_of(inner.value.id)
+    owner = home.classes.get(inner.value.id)
     for statement in owner.body if owner else ():
         found = dict(_assigned(statement))
         if inner.attr in found:
-            return module.value(found[inner.attr], depth + 1)
+            return home.value(found[inner.attr], depth + 1)
     return UNKNOWN
 
 
@@ -153,6 +166,17 @@ _READERS: dict[type, Callable[[Module, Any, int], Any]] = {
     ast.Tuple: _list,
     ast.UnaryOp: _negative,
 }
+
+
+def link(modules: Sequence[Module]) -> None:
+    """Let the names of a package lead from file to file, where only one has them."""
+    owners: dict[str, list[Module]] = {}
+    for module in modules:
+        for name in {*module.values, *module.classes, *module.functions}:
+            owners.setdefault(name, []).append(module)
+    alone = {name: found[0] for name, found in owners.items() if len(found) == 1}
+    for module in modules:
+        module.link(alone)
 
 
 def keywords(call: ast.Call) -> dict[str, ast.expr]:

@@ -81,7 +81,8 @@ def prompt_arguments(module: Module, function: Function) -> list[Schema]:
 
 
 def class_schema(module: Module, name: str, depth: int = 0) -> Schema:
-    """The schema of a class of the module with annotated fields; `{}` for others."""
+    """The schema of a class of the package with annotated fields; `{}` for others."""
+    module = module.home_of(name)
     found = module.classes.get(name)
     if found is None or not module.may_go_on(depth):
         return {}
@@ -192,9 +193,10 @@ def _named(module: Module, name: str, depth: int) -> Schema:
         return {"type": _TYPES[name]}
     if name in _FORMATS:
         return {"type": "string", "format": _FORMATS[name]}
-    alias = module.values.get(name)
+    home = module.home_of(name)
+    alias = home.values.get(name)
     if isinstance(alias, ast.Subscript | ast.BinOp):
-        return _schema(module, alias, depth + 1)
+        return _schema(home, alias, depth + 1)
     return class_schema(module, name, depth + 1)
 
 

@@ -98,10 +98,11 @@ def _called(module: Module, call: ast.Call) -> Iterator[Found]:
     name = ast_name(call.func)
     given = keywords(call)
     if name == "add_tool" and call.args and isinstance(call.args[0], ast.Name):
-        function = module.functions.get(call.args[0].id)
+        home = module.home_of(call.args[0].id)
+        function = home.functions.get(call.args[0].id)
         if function is not None:
             plain = ast.Call(func=call.func, args=[], keywords=call.keywords)
-            yield from _offered(module, function, "tool", plain)
+            yield from _offered(home, function, "tool", plain)
     elif name in _LISTED and _is_of_sdk(module, call.func):
         yield from _LISTED[name](module, given)
 

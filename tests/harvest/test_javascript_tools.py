@@ -105,16 +105,21 @@ def test_every_way_of_the_sdks_is_known(call: str) -> None:
     )
 
 
-def test_names_lead_from_file_to_file_where_only_one_has_them() -> None:
+def test_imported_names_lead_to_the_file_that_alone_has_them() -> None:
     code = "server.registerTool(NAME, { description: TEXT, inputSchema: Args }, f)"
+    imported = 'import x, { NAME, TEXT, Args } from "./a.js"\n' + code
+    required = 'const { NAME, TEXT, Args } = require("./a.js")\n' + code
     other = """
+        import { WORD } from "./b.js"
         export const NAME = 't', other = 1;
         export const TEXT = "Does " + WORD;
         export const Args = z.object({ x: z.boolean() });
     """
     third = "export const WORD = `it.`; export const other = 2"
-    assert tool(code, a=other, b=third).description == "Does it."
-    assert found(code, a=other, b=other).tools == []
+    assert tool(imported, a=other, b=third).description == "Does it."
+    assert tool(required, a=other, b=third).description == "Does it."
+    assert found(code, a=other, b=third).tools == []
+    assert found(imported, a=other, c=other).tools == []
 
 
 def test_the_nearest_declaration_above_counts() -> None:

@@ -130,6 +130,41 @@ def test_the_lists_of_low_level_servers_are_read() -> None:
     assert found["log"].description is None
 
 
+def test_imported_names_lead_to_the_module_that_alone_has_them() -> None:
+    server = START + textwrap.dedent(
+        """
+        from .words import NAME, Args, Tools, work
+        @mcp.tool(name=NAME, description=LOCAL)
+        def one(args: Args, other: Unheard): ...
+        @mcp.tool(name=Tools.TWO)
+        def two(): ...
+        mcp.add_tool(work)
+        """
+    )
+    words = """
+        from .more import Kind
+        NAME = "uno"
+        LOCAL = "not imported"
+        class Unheard(BaseModel):
+            x: int
+        class Args(BaseModel):
+            kind: Kind
+        class Tools:
+            TWO = "dos"
+        def work(n: int):
+            "Works."
+    """
+    more = "class Kind(Enum):\n    A = 'a'\n"
+    files = {"p/a.py": server, "p/words.py": textwrap.dedent(words), "p/more.py": more}
+    found = inspect({path: text.encode() for path, text in files.items()})
+    assert [(t.name, t.description) for t in found.tools] == [
+        *(("uno", None), ("dos", None), ("work", "Works.")),
+    ]
+    properties = found.tools[0].input_schema["properties"]
+    assert properties["args"]["properties"] == {"kind": {"enum": ["a"]}}
+    assert properties["other"] == {}
+
+
 def test_what_only_looks_like_a_tool_is_none() -> None:
     code = """
         agent = Agent('x')
