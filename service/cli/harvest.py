@@ -97,8 +97,9 @@ def harvest(
 
     Without a target: the registry of REGISTRY_URL, or what is known of the source.
     `all` is the registry, and then everything that the entries of the catalog point to.
-    Harvesting again changes nothing. Exit code 0 all done, 3 some targets failed, 75
-    stopped: run it again.
+    A package is @scope/name, or `search:words` for those that npm finds; a repository
+    is owner/name, an image host/path:tag, an endpoint its URL. Harvesting again changes
+    nothing. Exit code 0 all done, 3 some targets failed, 75 stopped: run it again.
     """
     if since is not None and utc_text(since) is None:
         message = f"{since!r} is no time such as 2026-01-31T12:00:00Z"

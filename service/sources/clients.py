@@ -40,7 +40,7 @@ async def with_registries(
 def base_of(url: str, variable: str) -> str:
     """A base URL without the slash at its end. Raises InvalidSettings without one."""
     if not url:
-        message = f"{variable}: not set, and this machine's own client names none"
+        message = f"{variable}: not set, and nothing on this machine names a registry"
         raise InvalidSettings(message)
     return url.rstrip("/")
 
