@@ -40,7 +40,13 @@ _FORMATS = {"datetime": "date-time", "date": "date", "UUID": "uuid", "Path": "pa
 _MODELS = {"BaseModel", "TypedDict", "SQLModel", "Struct"}
 _ENUMS = {"Enum", "StrEnum", "IntEnum"}
 # Handed in by the framework, not by the client.
-_INJECTED = ("Context", "Depends", "Progress", "Request")
+_INJECTED = frozenset(
+    (
+        *("Context", "RequestContext", "ToolContext", "CurrentContext"),
+        *("Depends", "Progress", "Request", "ServerSession"),
+    )
+)
+_WRAPPERS = frozenset({"Annotated", "Optional", "Union"})
 _BOUNDS = {
     "ge": "minimum",
     "le": "maximum",
@@ -132,15 +138,17 @@ def _arguments(function: Function) -> Iterator[tuple[ast.arg, ast.expr | None]]:
 
 
 def _is_injected(annotation: ast.expr | None, default: ast.expr | None) -> bool:
-    names = [ast_name(node) for node in (annotation, default) if node is not None]
+    parts = [annotation, default]
     if isinstance(annotation, ast.BinOp):
-        names.append(ast_name(annotation.left))
-    elif isinstance(annotation, ast.Subscript):
-        names.append(ast_name(annotation.slice))
-    elif isinstance(annotation, ast.Constant):
+        parts += _sides(annotation)
+    elif isinstance(annotation, ast.Subscript) and ast_name(annotation) in _WRAPPERS:
+        inner = annotation.slice
+        parts += inner.elts if isinstance(inner, ast.Tuple) else [inner]
+    names = {ast_name(part) for part in parts if part is not None}
+    if isinstance(annotation, ast.Constant):
         words = str(annotation.value).replace("|", " ").replace("[", " ").split()
-        names += [word.rpartition(".")[2] for word in words[:2]]
-    return any(name.endswith(_INJECTED) for name in names)
+        names.update(word.rpartition(".")[2] for word in words)
+    return bool(names & _INJECTED)
 
 
 def _field(

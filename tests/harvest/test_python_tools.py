@@ -275,6 +275,39 @@ def test_a_field_says_whether_it_has_to_be_given() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "c: Context",
+        "c: fastmcp.Context",
+        "c: Context[A, B]",
+        "c: 'Context[A, B]'",
+        "c: 'fastmcp.Context | None' = None",
+        "c: None | Context = None",
+        "c: Optional[Context] = None",
+        "c: Annotated[Client, Depends(make)]",
+        "c=Depends(make)",
+        "self",
+    ],
+)
+def test_what_the_framework_hands_in_is_no_argument(argument: str) -> None:
+    code = f"""
+        @mcp.tool()
+        def f({argument}): ...
+    """
+    assert schema(code)["properties"] == {}
+
+
+def test_a_model_that_is_named_alike_is_an_argument() -> None:
+    code = """
+        class SearchRequest(BaseModel):
+            q: str
+        @mcp.tool()
+        def f(request: SearchRequest): ...
+    """
+    assert schema(code)["properties"]["request"]["required"] == ["q"]
+
+
 def test_a_class_that_holds_itself_ends() -> None:
     code = """
         class Node(BaseModel):
