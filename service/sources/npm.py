@@ -39,7 +39,7 @@ from service.sources.package_json import (
 from service.sources.packages import fetch_files, read_integrity
 from service.sources.readmes import claimed_name
 from service.sources.requests import failure, read_object
-from service.sources.weights import Weights
+from service.sources.weights import Weights, unread
 
 SEARCH = "search:"
 PAGE = 100
@@ -109,11 +109,13 @@ class NpmSource:
         manifest = _latest(url, document)
         contents = await self._contents(url, manifest)
         own = read_json(contents.files.get(FILE, b"")) or manifest
+        findings = await inspect_apart(contents.files)
+        needs = await self._weights.told(dependencies(own))
         inside = _Inside(
             own=own,
             contents=contents,
-            findings=await inspect_apart(contents.files),
-            needs=await self._weights.told(dependencies(own)),
+            findings=findings,
+            needs=needs + unread(contents.left_out, len(findings.unread)),
             downloads=await self._downloads(name),
         )
         return _harvest(name, document, inside)

@@ -15,7 +15,7 @@ from service.sources.fetch import Fetcher
 from service.sources.requests import Call, failure
 
 # Bundles hold whole servers in one file.
-LIMITS = archives.Limits(file_bytes=4 << 20, kept_bytes=8 << 20)
+LIMITS = archives.Limits(file_bytes=3 << 20, kept_bytes=6 << 20)
 _ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
 
 

@@ -41,7 +41,7 @@ from service.sources.python_metadata import (
 from service.sources.readmes import claimed_name
 from service.sources.requests import failure, read_object
 from service.sources.simple_index import ACCEPT, info_of, releases_of
-from service.sources.weights import Weights
+from service.sources.weights import Weights, unread
 
 MOST_RELEASES = 1000
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -101,12 +101,14 @@ class PypiSource:
         else:
             info = await self._info(url, version, document)
         found = _dependencies(info, contents)
+        findings = await inspect_apart(contents.files)
+        needs = await self._weights.told(found)
         inside = _Inside(
             info=info,
             contents=contents,
-            findings=await inspect_apart(contents.files),
+            findings=findings,
             dependencies=found,
-            needs=await self._weights.told(found),
+            needs=needs + unread(contents.left_out, len(findings.unread)),
         )
         return _harvest(name, releases, inside)
 

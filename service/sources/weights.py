@@ -47,6 +47,12 @@ class Weights:
         return size
 
 
+def unread(left_out: int, broken: int) -> str:
+    """What to add where files were not read: too large, or not of their language."""
+    number = left_out + broken
+    return f"; {number} files of code not read" if number else ""
+
+
 def numbers(dependencies: Iterable[FoundDependency]) -> str:
     """How many there are of each type, such as `5 runtime, 2 peer, 7 dev`."""
     kinds = [item.type for item in dependencies]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -113,6 +114,18 @@ async def test_dependencies_and_risks_have_their_places(npm: NpmSource) -> None:
         ("shell", "dist/index.js", "child_process"),
     ]
     assert all(risk.line > 0 for risk in harvest.risks)
+
+
+async def test_code_that_was_not_read_is_told(
+    npm: NpmSource, registry: Registry
+) -> None:
+    noise = random.Random(1).randbytes(2 << 20).replace(b"\n", b"")
+    padding = {f"dist/{n}.js": b"//" + noise for n in range(4)}
+    registry.archive = tarball({**FILES, **padding, "dist/old.py": b"print 'x'"})
+    risks = (await harvested(npm)).risks
+    assert isinstance(risks, list)
+    (told,) = [risk.detail for risk in risks if risk.kind == "dependencies"]
+    assert told == "1 runtime, 1 dev; 1235 kB; 2 files of code not read"
 
 
 async def test_an_unchanged_package_gives_no_page_and_no_archive(
