@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from service.models_harvest import FoundPrompt, FoundResource, FoundTool
-from service.sources.clean import LONGEST_TEXT
+from service.sources.clean import LONGEST_TEXT, mapping
 from service.sources.javascript_tokens import Script
 from service.sources.javascript_values import Shape, Values, json_schema
 
@@ -114,12 +114,14 @@ def _prompt(name: object, config: dict[str, Any], shapes: Any) -> Iterator[Found
     if not _is_name(name):
         return
     schema = json_schema(shapes) or {}
-    required = schema.get("required", [])
+    required = schema.get("required")
+    needed = required if isinstance(required, list) else []
     arguments = [
         {"name": key}
         | ({"description": of["description"]} if "description" in of else {})
-        | {"required": key in required}
-        for key, of in schema.get("properties", {}).items()
+        | {"required": key in needed}
+        for key, of in mapping(schema.get("properties")).items()
+        if isinstance(of, dict)
     ]
     yield FoundPrompt(name=str(name), description=_text(config), arguments=arguments)
 

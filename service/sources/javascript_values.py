@@ -70,13 +70,13 @@ class Values:
             return UNKNOWN, self.end(place)
         return value, place
 
-    def arguments(self, opened: int) -> list[Any]:
+    def arguments(self, opened: int, depth: int = 0) -> list[Any]:
         """The values between the bracket at a place and its partner."""
         end = self._script.partners.get(opened, opened)
         values = []
         place = opened + 1
         while place < end and self._steps_left > 0:
-            value, place = self.read(place)
+            value, place = self.read(place, depth + 1)
             values.append(value)
             place = self.end(place) + 1
         return values
@@ -129,13 +129,14 @@ class Values:
         if text in _ZOD and following == ".":
             return self._chain(Shape({}), place + 1, depth)
         if text == "new" and following == "ResourceTemplate":
-            return self._first_argument(place + 2), self.end(place)
+            return self._first_argument(place + 2, depth), self.end(place)
         if following in {"=>", "("} or text in {"async", "function", "new", "await"}:
             return UNKNOWN, self.end(place)
         return self._members(self._behind(text, place, depth), place + 1, depth)
 
-    def _first_argument(self, opened: int) -> Any:  # noqa: ANN401
-        given = self.arguments(opened) if self._script.says(opened) == "(" else []
+    def _first_argument(self, opened: int, depth: int) -> Any:  # noqa: ANN401
+        is_call = self._script.says(opened) == "("
+        given = self.arguments(opened, depth) if is_call else []
         return given[0] if given else UNKNOWN
 
     def _behind(self, name: str, place: int, depth: int) -> Any:  # noqa: ANN401
@@ -158,7 +159,7 @@ class Values:
             place += 2
             given: list[Any] | None = None
             if self._script.says(place) == "(":
-                given = self.arguments(place)
+                given = self.arguments(place, depth)
                 place = self._script.partners.get(place, place) + 1
             value = _member(value, name, given)
         return value, place
@@ -211,7 +212,7 @@ class Values:
                 return (_inner_shapes(shape) if properties else UNKNOWN), place
             given: list[Any] = []
             if script.says(place) == "(":
-                given = self.arguments(place) if depth < DEEPEST else []
+                given = self.arguments(place, depth)
                 place = script.partners.get(place, place) + 1
             shape = _shaped(shape, name, given)
         return shape, place

@@ -278,11 +278,45 @@ def test_what_is_like_it_is_not_told(code: str) -> None:
 )
 def test_no_text_takes_more_than_its_length(unit: str) -> None:
     took = []
-    for length in (30_000, 60_000):
+    for length in (15_000, 30_000):
         began_at = time.process_time()
         found(unit * (length // len(unit)))
         took.append(time.process_time() - began_at)
     assert took[1] < max(2.0, 4 * took[0])
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        ("z.object({ a: ", " })"),
+        ("z.array(", ")"),
+        ("x.map(", ")"),
+        ("{ a: ", "}"),
+        ("[", "]"),
+        ("(", ")"),
+        ("new ResourceTemplate(", ")"),
+        ("`${", "}`"),
+    ],
+)
+def test_code_that_is_nested_deeply_is_read_to_its_end(
+    opening: str, closing: str
+) -> None:
+    nested = opening * 5000 + "1" + closing * 5000
+    code = f"""
+        server.registerTool("t", {{ inputSchema: {{ x: {nested} }} }}, f)
+        server.registerPrompt("p", {{ argsSchema: {nested} }}, f)
+        server.registerPrompt("q", {{ argsSchema: {{ type: "object",
+            properties: "odd", required: 5 }} }}, f)
+        server.registerPrompt("r", {{ argsSchema: {{ properties: {{ a: 5 }},
+            required: "all" }} }}, f)
+        server.registerResource("r", {nested}, f)
+        const last = eval(x)
+    """
+    findings = found(code)
+    if opening != "`${":
+        assert [t.name for t in findings.tools] == ["t"]
+        assert [p.name for p in findings.prompts] == ["p", "q", "r"]
+        assert [risk.detail for risk in findings.risks] == ["eval"]
 
 
 def test_names_that_multiply_come_to_an_end() -> None:
