@@ -124,10 +124,10 @@ def read_checks(settings: Settings) -> dict[str, list[str]]:
     Raises InvalidSettings for a kind that does not exist, or lacks its places.
     """
     places = {
-        "npm": settings.npm_url,
-        "pypi": settings.pypi_url,
-        "nuget": settings.nuget_url,
-        "oci": settings.oci_url,
+        "npm": settings.ownership_npm_urls,
+        "pypi": settings.ownership_pypi_urls,
+        "nuget": settings.ownership_nuget_urls,
+        "oci": settings.ownership_oci_urls,
     }
     found = {}
     for kind in _words(settings.ownership_checks):
@@ -137,8 +137,8 @@ def read_checks(settings: Settings) -> dict[str, list[str]]:
         found[kind] = [base.rstrip("/") for base in _words(places[kind])]
         if not found[kind]:
             message = (
-                f"{kind.upper()}_URL: needed for {kind} in OWNERSHIP_CHECKS: "
-                "the URL at which packages are looked up"
+                f"OWNERSHIP_{kind.upper()}_URLS: needed for {kind} in "
+                "OWNERSHIP_CHECKS: where packages are looked up"
             )
             raise InvalidSettings(message)
     return found

@@ -1,13 +1,8 @@
-"""PostgreSQL through asyncpg; the only file that knows that driver."""
+"""The catalog in PostgreSQL: queries, transactions and snapshots on a pool."""
 
 import asyncio
 import time
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -30,6 +25,7 @@ from service.store.breaker import Breaker
 from service.store.health import Probe, is_refused_login
 from service.store.leases import Leases
 from service.store.postgres_connections import (
+    DRIVER_ERRORS,
     LOCK_TIMEOUT_MS,
     Connection,
     Connector,
@@ -37,12 +33,7 @@ from service.store.postgres_connections import (
 )
 from service.store.postgres_sessions import ProbeSession, SerialSession
 from service.store.queries import Query, load_queries
-from service.store.resilience import (
-    again,
-    is_transient,
-    proves_nothing_ran,
-    translate,
-)
+from service.store.resilience import again, is_transient, proves_nothing_ran, translate
 from service.store.rounds import Rounds
 from service.store.serial import SerialWatch, Told
 from service.store.transaction import DriverTransaction, begun, count
@@ -61,13 +52,6 @@ SNAPSHOT_LIMIT_S = 86_400.0
 
 Fetch = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
-# InternalClientError is neither of the others, and means a lost connection too.
-DRIVER_ERRORS = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-)
 
 
 class PostgresStore:

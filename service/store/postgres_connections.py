@@ -22,6 +22,13 @@ log = structlog.get_logger("store")
 LOCK_TIMEOUT_MS = 1000
 IDLE_IN_TRANSACTION_MS = 5000
 HEAR_OTHERS_S = 0.3
+# InternalClientError is neither of the others, and means a lost connection too.
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 
 class Connection(asyncpg.Connection):

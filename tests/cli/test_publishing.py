@@ -46,7 +46,7 @@ async def test_every_worker_takes_the_tokens_of_all_others(
         ({"REGISTRY_LOGINS": "sms"}, "REGISTRY_LOGINS"),
         ({"REGISTRY_LOGINS": "oidc"}, "OIDC_ISSUER"),
         ({"REGISTRY_TOKEN_KEY": "secret123"}, "REGISTRY_TOKEN_KEY"),
-        ({"OWNERSHIP_CHECKS": "npm"}, "NPM_URL"),
+        ({"OWNERSHIP_CHECKS": "npm"}, "OWNERSHIP_NPM_URLS"),
         ({"DNS_RESOLVER": "dns.example"}, "DNS_RESOLVER"),
         (
             {"REGISTRY_LOGINS": "dns", "ENVIRONMENT": "production"},

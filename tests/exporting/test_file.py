@@ -40,7 +40,8 @@ DERIVED = {
     *("server_search", "server_path", "tool_search", "search_word", "server_label"),
     *("load_server", "load_version", "search_stop_word", "server_count"),
     *("import_run", "import_progress", "import_note", "import_moved"),
-    *("kept_answer",),
+    # Repeated to those who ask again within a day; found again by the next harvest.
+    *("kept_answer", "risk"),
 }
 
 

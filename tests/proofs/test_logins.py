@@ -49,7 +49,6 @@ async def test_anybody_publishes_anonymously_where_that_is_on(opened: Open) -> N
         ({"registry_logins": "oidc"}, "OIDC_ISSUER"),
         ({"registry_logins": "oidc", "oidc_issuer": "https://i"}, "OIDC_CLIENT_ID"),
         ({"registry_logins": "github-oidc"}, "GITHUB_OIDC_ISSUER"),
-        ({"registry_logins": "github-at"}, "GITHUB_API_URL"),
         ({"registry_logins": "none", "oidc_claims": "[1]"}, "OIDC_CLAIMS"),
     ],
 )

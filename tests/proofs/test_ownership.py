@@ -103,10 +103,10 @@ def settings(settings: Settings, registries: tuple[Registries, Place]) -> Settin
     return msgspec.structs.replace(
         settings,
         ownership_checks="npm pypi, nuget oci",
-        npm_url=f"https://other.example, {base}/",
-        pypi_url=base,
-        nuget_url=f"{base}/v3/index.json",
-        oci_url=base,
+        ownership_npm_urls=f"https://other.example, {base}/",
+        ownership_pypi_urls=base,
+        ownership_nuget_urls=f"{base}/v3/index.json",
+        ownership_oci_urls=base,
         harvest_host_rate=1000.0,
     )
 
@@ -274,8 +274,8 @@ async def test_other_kinds_need_no_proof(
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"npm_url": ""}, "NPM_URL"),
-        ({"oci_url": " , "}, "OCI_URL"),
+        ({"ownership_npm_urls": ""}, "OWNERSHIP_NPM_URLS"),
+        ({"ownership_oci_urls": " , "}, "OWNERSHIP_OCI_URLS"),
         ({"ownership_checks": "npm mcpb"}, "OWNERSHIP_CHECKS"),
     ],
 )
@@ -287,7 +287,13 @@ def test_a_check_without_its_place_stops_the_start(
 
 
 def test_no_place_is_built_in() -> None:
-    fields = ("npm_url", "pypi_url", "nuget_url", "oci_url", "ownership_checks")
+    fields = (
+        "ownership_npm_urls",
+        "ownership_pypi_urls",
+        "ownership_nuget_urls",
+        "ownership_oci_urls",
+        "ownership_checks",
+    )
     assert {getattr(Settings(), field) for field in fields} == {""}
 
 
