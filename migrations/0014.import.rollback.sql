@@ -35,4 +35,5 @@ begin
 end
 $$;
 
+alter trigger tool_tally_deleted on tool rename to tool_count_deleted;
 alter trigger tool_tally_inserted on tool rename to tool_count_inserted;

@@ -62,6 +62,7 @@ $$;
 -- Triggers fire in the order of their names. The rows that count are locked by every writer
 -- of what belongs to a server, so they come after the long work for searches.
 alter trigger tool_count_inserted on tool rename to tool_tally_inserted;
+alter trigger tool_count_deleted on tool rename to tool_tally_deleted;
 
 -- What is long is compressed the quick way where the server can; embeddings, which nothing
 -- makes shorter, not at all.

@@ -142,15 +142,28 @@ class Harvester:
         while True:
             names = None if self._names is None else tuple(self._names)
             choice = Choice(sources, names)
-            job = await jobs.lease_job(
-                self._store, choice, self._worker, self._settings.harvest_lease
-            )
+            job = await self._lease(choice)
             if job is not None:
                 await self._take(job)
             elif self._busy or await self._has_rivals(choice):
                 await asyncio.sleep(IDLE_S)
             else:
                 return
+
+    async def _lease(self, choice: Choice) -> Job | None:
+        """The next job. One that comes in the moment of a stop is given back."""
+        leasing = asyncio.create_task(
+            jobs.lease_job(
+                self._store, choice, self._worker, self._settings.harvest_lease
+            )
+        )
+        try:
+            return await asyncio.shield(leasing)
+        except asyncio.CancelledError:
+            (found,) = await asyncio.gather(leasing, return_exceptions=True)
+            if isinstance(found, Job):
+                await jobs.release_job(self._store, found, self._worker)
+            raise
 
     async def _has_rivals(self, choice: Choice) -> bool:
         """Whether another process has a target that was asked for by name."""

@@ -16,8 +16,11 @@ SHARED_FOR_S = 1.0
 LIMIT_S = 0.65
 MISSING = "migrations are missing: run `mcps migrate`"
 _UNDEFINED_TABLE = "42P01"
+_NO_PRIVILEGE = "42501"
 _NO_SLOT = "53300"
 _LOGIN = ("28", "3D")
+# Only a server that is there says any of these.
+_ANSWERS = frozenset({_UNDEFINED_TABLE, _NO_PRIVILEGE, _NO_SLOT})
 
 
 class Session(Protocol):
@@ -133,7 +136,7 @@ class Probe:
             detail=_detail(error),
             schema_version="",
             schema_needed=self._needed,
-            answers=_state(error) in {_UNDEFINED_TABLE, _NO_SLOT},
+            answers=_state(error) in _ANSWERS,
         )
 
 

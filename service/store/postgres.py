@@ -69,9 +69,6 @@ class PostgresStore:
         self._queries = load_queries("postgresql")
         role_sql = self._queries["session_role"].sql
         self._connector = Connector(settings, url, role_sql=role_sql)
-        self._timers = {
-            name: metrics.QUERY_SECONDS.labels(name) for name in self._queries
-        }
         self._pool = self._connector.pool()
         kept = settings.db_pool_size
         most = kept + settings.db_max_overflow
@@ -337,8 +334,7 @@ class PostgresStore:
             raise
         await self._leases.put(connection)
         took_s = time.perf_counter() - began_at
-        self._timers[query.name].observe(took_s)
-        metrics.QUERY_DURATION.observe(took_s)
+        metrics.time_query(query.name, took_s)
         if self._settings.db_echo:
             log.info("query", query=query.name, ms=round(took_s * 1000, 2))
         return answer

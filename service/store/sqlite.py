@@ -48,9 +48,6 @@ class SqliteStore:
         self._path = path.absolute()
         self._settings = settings
         self._scripts = load_scripts()
-        self._timers = {
-            name: metrics.QUERY_SECONDS.labels(name) for name in self._scripts
-        }
         readers = min(MOST_READERS, settings.db_pool_size)
         self._readers = Slots(readers, settings.db_pool_timeout, self._connect_reader)
         self._writer = Slots(1, settings.db_pool_timeout, self._connect_writer)
@@ -242,8 +239,7 @@ class SqliteStore:
     def note(self, script: Script, began_at: float) -> None:
         """Count one call of a query."""
         took_s = time.perf_counter() - began_at
-        self._timers[script.query.name].observe(took_s)
-        metrics.QUERY_DURATION.observe(took_s)
+        metrics.time_query(script.query.name, took_s)
         if self._settings.db_echo:
             log.info("query", query=script.query.name, ms=round(took_s * 1000, 2))
 

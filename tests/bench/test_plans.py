@@ -26,6 +26,9 @@ VECTORS = "select exists (select from pg_extension where extname = 'vector')"
 WHOLE = {
     "admin_stale_page": "tells how many servers are stale in all, for an admin",
     "admin_stats": "totals over the whole catalog",
+    "copy_count": "how many rows there are to copy, for the progress of an export",
+    "copy_is_due": "stops at the first row",
+    "export_versions": "writes every version, in their order",
     "inspection_catalog": "counts what is there, for `mcps check`",
     "load_is_due": "stops at the first row",
     "server_count": "asked only by `count=true`, with any filters",

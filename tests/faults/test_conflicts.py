@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from service import errors, metrics
+from service import errors
 from service.settings import read_settings
 from service.store.base import Queries
 from service.store.postgres import PostgresStore
@@ -30,7 +30,6 @@ def store_of(url: str) -> PostgresStore:
     variables = {"DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "0", "DATABASE_URL": url}
     store = PostgresStore(read_settings(variables), url)
     store._queries[TOUCH.name] = TOUCH
-    store._timers[TOUCH.name] = metrics.QUERY_SECONDS.labels(TOUCH.name)
     return store
 
 

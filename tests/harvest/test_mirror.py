@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -31,6 +32,7 @@ from tests.conftest import ADMIN_KEY, ROOT, TEMPLATE, execute, server_url
 from tests.harvest.conftest import Item, item
 
 NAMES = 40
+SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 Listed = dict[tuple[str, str], Item]
 
 
@@ -87,34 +89,66 @@ class Schedule:
         )
 
     async def change(self) -> None:
-        """One change of any kind."""
-        kind = self.random.choice([self._publish, self._edit, self._mark, self._delete])
+        """One change of any kind, by the API or by a load."""
+        kinds = [self._publish, self._edit, self._mark, self._delete]
+        kind = self.random.choice([*kinds, self._load_new, self._load_edited])
         await kind()
 
     async def _publish(self) -> None:
+        version = f"3.{self.random.randrange(50)}.0"
+        document = self._document(self.random.randrange(NAMES + 20), version)
+        # 400: this version was published before.
+        await self._ask("POST", "/v0/publish", {200, 400}, document)
+
+    async def _edit(self) -> None:
+        document = self._document(self.random.randrange(NAMES), "1.0.0")
+        # 404: it is deleted.
+        await self._ask("PUT", self._path(document), {200, 404}, document)
+
+    async def _mark(self) -> None:
+        version = f"1.{self.random.randrange(8)}.0"
+        path = self._path(self._document(self.random.randrange(NAMES), version))
+        body = {"status": self.random.choice(["deprecated", "deleted", "active"])}
+        # 400: it has this status; 404: its server is gone.
+        await self._ask("PATCH", f"{path}/status", {200, 400, 404}, body)
+
+    async def _delete(self) -> None:
+        async with httpx.AsyncClient(base_url=self._origin.base) as client:
+            servers = (await client.get("/servers", params={"limit": 1000})).json()
+        chosen = self.random.choice(servers)
+        await self._ask("DELETE", f"/servers/{chosen['id']}", {204})
+
+    async def _load_new(self) -> None:
         number = self.random.randrange(NAMES + 20)
         version = f"2.{self.random.randrange(50)}.{self.random.randrange(3)}"
         await self._load([self._item(number, version)])
 
-    async def _edit(self) -> None:
+    async def _load_edited(self) -> None:
         number = self.random.randrange(NAMES)
-        await self._load([self._item(number, "1.0.0", title=f"edit {self._day}")])
+        more = {"status": "deprecated", "statusMessage": f"because {self._day}"}
+        await self._load([self._item(number, "1.1.0", **more)])
 
-    async def _mark(self) -> None:
-        status = self.random.choice(["deprecated", "deleted", "active"])
-        message = None if status == "active" else f"because {self._day}"
-        number = self.random.randrange(NAMES)
-        version = f"1.{self.random.randrange(8)}.0"
-        more = {"status": status, "statusMessage": message}
-        await self._load([self._item(number, version, **more)])
+    def _document(self, number: int, version: str) -> Item:
+        self._day += 1
+        return {
+            "$schema": SCHEMA,
+            "name": f"io.test/s{number}",
+            "description": f"Change {self._day}",
+            "version": version,
+        }
 
-    async def _delete(self) -> None:
+    @staticmethod
+    def _path(document: Item) -> str:
+        name = quote(document["name"], safe="")
+        return f"/v0.1/servers/{name}/versions/{document['version']}"
+
+    async def _ask(
+        self, method: str, path: str, expected: set[int], body: Item | None = None
+    ) -> None:
         headers = {"X-API-Key": ADMIN_KEY}
         async with httpx.AsyncClient(base_url=self._origin.base) as client:
-            servers = (await client.get("/servers", params={"limit": 1000})).json()
-            chosen = self.random.choice(servers)
-            gone = await client.delete(f"/servers/{chosen['id']}", headers=headers)
-            assert gone.status_code == 204
+            answer = await client.request(method, path, json=body, headers=headers)
+        assert answer.status_code in expected, (path, answer.text)
 
     def _item(self, number: int, version: str, **more: Any) -> Item:
         self._day += 1

@@ -197,7 +197,7 @@ _CONTENT = """
      union all select 'dependency', to_jsonb(d) from dependency d
      union all select 'release', to_jsonb(r) from release r
      union all select 'contributor', to_jsonb(c) from contributor c
-     union all select 'log', to_jsonb(l) from processing_log l
+     union all select 'log', to_jsonb(l) - 'next_try_at' from processing_log l
      union all select 'count', to_jsonb(c) from server_count c
      union all
     select 'search', jsonb_build_array(server_id, stars, strip(head), strip(words))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import read_settings
-from service.store.migrate import apply, rollback
+from service.store.migrate import apply, rollback, status
 from service.store.sqlite import SqliteStore
 from service.store.sqlite_file import sqlite_url
 from tests.registry.conftest import item, load
@@ -165,7 +165,8 @@ async def test_a_file_from_before_the_feed_gets_items_and_a_feed(file: Path) -> 
     with closing(sqlite3.connect(file)) as opened:
         read = "select item, labels from server_version order by id"
         items = opened.execute(read).fetchall()
-    rollback(sqlite_url(file), 2)
+    later = [step.name for step in status(sqlite_url(file)) if step.name >= "0009"]
+    rollback(sqlite_url(file), len(later))
     apply(sqlite_url(file))
     with closing(sqlite3.connect(file)) as opened:
         assert opened.execute(read).fetchall() == items

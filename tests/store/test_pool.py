@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from service import errors, metrics
+from service import errors
 from service.settings import read_settings
 from service.store.postgres import PostgresStore
 from service.store.queries import Query
@@ -40,7 +40,6 @@ async def opened(url: str, **variables: str) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(read_settings({"DATABASE_URL": url, **variables}), url)
     for query in (BACKEND, SLEEP):
         store._queries[query.name] = query
-        store._timers[query.name] = metrics.QUERY_SECONDS.labels(query.name)
     await store.open()
     try:
         yield store
