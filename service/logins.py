@@ -30,7 +30,7 @@ from service.proofs import (
     require_recent,
     require_signature,
 )
-from service.settings import Settings
+from service.settings import Settings, words_of
 from service.sources.fetch import Fetcher
 from service.sources.options import read_options
 from service.sources.requests import Answer, Limits
@@ -106,8 +106,8 @@ class Logins:
                 message = f"the ID token lacks the claim {name} that is needed here"
                 raise Unauthorized(message)
         permissions = (
-            *_publish(*_words(self._settings.oidc_publish)),
-            *(Permission("edit", name) for name in _words(self._settings.oidc_edit)),
+            *_publish(*words_of(self._settings.oidc_publish)),
+            *(Permission("edit", name) for name in words_of(self._settings.oidc_edit)),
         )
         return self._tokens.issue("oidc", str(claims.get("sub", "")), permissions)
 
@@ -207,12 +207,12 @@ def read_logins(settings: Settings) -> frozenset[Login]:
     Raises InvalidSettings for one that does not exist or lacks what it needs.
     """
     known = get_args(Login)
-    for word in _words(settings.registry_logins):
+    for word in words_of(settings.registry_logins):
         if word not in known:
             message = f"REGISTRY_LOGINS: {word!r} is none of {', '.join(known)}"
             raise InvalidSettings(message)
     found = frozenset(
-        login for login in known if login in _words(settings.registry_logins)
+        login for login in known if login in words_of(settings.registry_logins)
     )
     for login in sorted(found):
         for name in _NEEDS.get(login, ()):
@@ -249,7 +249,3 @@ def _github(account: str) -> str:
 def _is_account(name: str) -> bool:
     """Whether a name can be one of GitHub, and so is no pattern."""
     return name.isascii() and name.replace("-", "").isalnum()
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from service.errors import InvalidInput, InvalidSettings, SourceFailed, Unavailable
 from service.publishing import Publication
-from service.settings import Settings
+from service.settings import Settings, words_of
 from service.sources.fetch import Fetcher
 from service.sources.image_labels import image_label, read_image
 from service.sources.options import read_options
@@ -130,11 +130,11 @@ def read_checks(settings: Settings) -> dict[str, list[str]]:
         "oci": settings.ownership_oci_urls,
     }
     found = {}
-    for kind in _words(settings.ownership_checks):
+    for kind in words_of(settings.ownership_checks):
         if kind not in get_args(Kind):
             message = f"OWNERSHIP_CHECKS: {kind!r} is none of {', '.join(places)}"
             raise InvalidSettings(message)
-        found[kind] = [base.rstrip("/") for base in _words(places[kind])]
+        found[kind] = [base.rstrip("/") for base in words_of(places[kind])]
         if not found[kind]:
             message = (
                 f"OWNERSHIP_{kind.upper()}_URLS: needed for {kind} in "
@@ -142,7 +142,3 @@ def read_checks(settings: Settings) -> dict[str, list[str]]:
             )
             raise InvalidSettings(message)
     return found
-
-
-def _words(text: str) -> list[str]:
-    return text.replace(",", " ").split()

@@ -214,11 +214,11 @@ def _server_values(filters: ServerFilters) -> dict[str, Value]:
         "category": given(filters.category, None),
         "keyword": given(filters.keyword, None),
         "min_stars": given(filters.min_stars, None),
-        "updated_since": _moment(given(filters.updated_since, None)),
+        "updated_since": moment(given(filters.updated_since, None)),
     }
 
 
-def _moment(text: str | None) -> str | None:
+def moment(text: str | None) -> str | None:
     """A time as the database reads it. Raises InvalidInput."""
     if text is None:
         return None

@@ -18,9 +18,8 @@ from msgspec import UNSET
 
 from service.cursor import Mark, read_cursor, write_cursor
 from service.errors import InvalidInput, NotFound
-from service.models import Moment
 from service.models_registry import ListFilters, ListQuery
-from service.pages import given
+from service.pages import given, moment
 from service.search import mend
 from service.search_words import Asked, cut
 from service.store.base import Queries, Row, Value
@@ -186,7 +185,7 @@ async def _only(store: Queries, query: str, **values: Value) -> Row:
 def _filter_values(spot: Spot) -> dict[str, Value]:
     """The filters as parameters of the queries."""
     version = given(spot.version, None)
-    since = _moment(given(spot.updated_since, None))
+    since = moment(given(spot.updated_since, None))
     return {
         "is_latest": version == LATEST,
         "exact": None if version == LATEST else version,
@@ -197,21 +196,6 @@ def _filter_values(spot: Spot) -> dict[str, Value]:
         "transport": given(spot.transport, None),
         "remote": given(spot.remote, None),
     }
-
-
-def _moment(text: str | None) -> str | None:
-    """A time as the database reads it. Raises InvalidInput."""
-    if text is None:
-        return None
-    try:
-        return msgspec.convert(text, Moment).isoformat()
-    except msgspec.ValidationError:
-        place = "query.updated_since"
-        message = (
-            "expected an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z "
-            "(+ has to be sent as %2B)"
-        )
-        raise InvalidInput.at(place, message) from None
 
 
 def _next_cursor(spot: Spot, row: Row) -> str:

@@ -222,6 +222,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def words_of(text: str) -> list[str]:
+    """The parts of a setting that lists several, between commas or blanks."""
+    return text.replace(",", " ").split()
+
+
 def export(values: Mapping[str, str]) -> None:
     """Hand settings on to the worker processes that this one starts."""
     os.environ.update(values)

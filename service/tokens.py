@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from service.errors import Forbidden, InvalidSettings, Unauthorized
 from service.models_publish import RegistryToken
 from service.permissions import EVERY_NAME, Caller, Permission
-from service.settings import Settings
+from service.settings import Settings, words_of
 
 ISSUER = "mcp-registry"
 LASTS_S = 300
@@ -40,7 +40,7 @@ class Tokens:
     def __init__(self, settings: Settings) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(_seed(settings))
         self._public = self._key.public_key()
-        self._denied = settings.registry_denied_namespaces.replace(",", " ").split()
+        self._denied = words_of(settings.registry_denied_namespaces)
 
     def issue(
         self, method: str, subject: str, permissions: Sequence[Permission]

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import msgspec
 from yarl import URL
 
-from service.settings import Settings
+from service.settings import Settings, words_of
 from service.sources.addresses import Allowed, read_allowed
 from service.sources.requests import Limits
 
@@ -30,7 +30,7 @@ def read_options(settings: Settings, *, bases: Iterable[str] = ()) -> Options:
     their hosts may be private. Raises InvalidSettings.
     """
     contact = settings.harvest_contact
-    words = settings.harvest_allow_hosts.replace(",", " ").split()
+    words = words_of(settings.harvest_allow_hosts)
     places = [f"{url.host}:{url.port}" for url in map(URL, filter(None, bases))]
     return Options(
         user_agent=f"mcps/{version('mcps')}" + (f" (+{contact})" if contact else ""),
