@@ -188,7 +188,7 @@ begin
         select f.tool_id, length(f.head) as size
           from tool_search f
          where f.head @@ query
-         limit 2000
+         limit 1000
       ) hit
      order by hit.size, hit.tool_id
      limit 100 + wanted

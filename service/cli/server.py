@@ -6,10 +6,10 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from service.cli.wire import Protocol
 from service.settings import Settings
 
 APP = "service.app:create_app"
+PROTOCOL = "service.web.wire:Protocol"
 BACKLOG = 2048
 TERMINATED = 143
 KEEP_ALIVE_S = 30
@@ -32,7 +32,7 @@ def _run(settings: Settings) -> None:
         "port": settings.api_port,
         "workers": settings.api_workers,
         "loop": "auto",
-        "http": Protocol,
+        "http": PROTOCOL,
         "ws": "none",
         "lifespan": "on",
         "log_config": None,

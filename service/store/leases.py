@@ -158,16 +158,18 @@ class Leases(Generic[C]):
 
     async def _next(self, limit_s: float) -> C:
         """The next one that comes free. Raises PoolExhausted after the limit."""
-        waiter: asyncio.Future[C | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[C | None] = loop.create_future()
         self._waiters.append(waiter)
+        # Half as dear as asyncio.timeout, and under load everybody waits for a moment.
+        timer = loop.call_later(max(0.0, limit_s), _refuse, waiter)
         try:
-            async with asyncio.timeout(max(0.0, limit_s)):
-                connection = await waiter
-        except BaseException as error:
+            connection = await waiter
+        except BaseException:
             await self._pass_on(waiter)
-            if isinstance(error, TimeoutError):
-                raise PoolExhausted from error
             raise
+        finally:
+            timer.cancel()
         return connection or await self._open(limit_s)
 
     async def _open(self, limit_s: float) -> C:
@@ -210,6 +212,12 @@ class Leases(Generic[C]):
                 waiter.set_result(connection)
                 return True
         return False
+
+
+def _refuse(waiter: "asyncio.Future[Any]") -> None:
+    """End a wait that took too long."""
+    if not waiter.done():
+        waiter.set_exception(PoolExhausted())
 
 
 def _is_cancelled() -> bool:

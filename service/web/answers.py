@@ -9,6 +9,8 @@ from litestar.types import Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
 
+# Where a server leaves in the scope how it sends a whole answer in one piece.
+SEND_WHOLE = "mcps.send_whole"
 JSON = b"application/json; charset=utf-8"
 PROBLEM = b"application/problem+json; charset=utf-8"
 

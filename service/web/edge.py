@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from service import errors, logs, metrics
 from service.settings import Settings
-from service.web.answers import Answer
+from service.web.answers import SEND_WHOLE, Answer
 from service.web.parameters import decode
 from service.web.paths import readdressed
 from service.web.problems import problem, unexpected
@@ -112,7 +112,7 @@ class Edge:
             answer = await within(
                 self._settings.request_timeout, self._reads.answer(exchange)
             )
-        await answer.send_with(exchange.send)
+        await exchange.give(answer)
 
     def _admit(self, exchange: "Exchange") -> None:
         scope = exchange.scope
@@ -211,6 +211,21 @@ class Exchange:
         elif self._is_head and message["type"] == "http.response.body":
             message["body"] = b""
         await self._send(message)
+
+    async def give(self, answer: Answer) -> None:
+        """Send a whole answer, in one piece where the server can do that."""
+        whole = self.scope.get(SEND_WHOLE)
+        status = answer.status_code
+        if whole is not None and status < http.HTTPStatus.BAD_REQUEST:
+            headers = [
+                *answer.raw_headers,
+                *_FIXED_HEADERS,
+                (b"x-request-id", self.request_id),
+            ]
+            if not self._is_head and whole(status, headers, answer.body):
+                self.status = status
+                return
+        await answer.send_with(self.send)
 
     def _is_unread(self) -> bool:
         """Whether some of the body is still on its way."""

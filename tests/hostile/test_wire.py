@@ -176,6 +176,20 @@ async def test_a_proper_request_is_answered_on_one_connection(service: Service) 
     assert not heard.is_closed
 
 
+async def test_reads_sent_without_waiting_are_answered_in_turn(
+    service: Service,
+) -> None:
+    """A kept answer goes out in one piece, and never before one that was asked for."""
+    ask = b" /v0.1/servers?limit=%d HTTP/1.1\r\n" + HOST + b"\r\n"
+    asked = [method + ask % limit for limit in (3, 4) for method in (b"GET", b"HEAD")]
+    for _ in range(2):
+        heard = await talk(port_of(service), [b"".join([*asked, *asked[::2], HEALTH])])
+        assert heard.statuses == [200] * 7
+        assert heard.data.count(b'"servers":') == 4
+        assert heard.data.rstrip().endswith(b"}")
+        assert not heard.is_closed
+
+
 async def test_a_whole_request_that_is_refused_leaves_the_connection(
     service: Service,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.settings import Settings, read_settings
+from service.store import launcher
 from tests.house.tree import ROOT
 from tests.ops.operations import (
     NOT_OURS,
@@ -56,8 +57,19 @@ def test_the_server_makes_the_database_that_the_api_uses(
     made = services["postgres"]["environment"]
     environ = {**dot_env(), **services["api"]["environment"]}
     names = ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
-    assert made == {name: environ[name] for name in names}
+    assert {name: made[name] for name in names} == {
+        name: environ[name] for name in names
+    }
     assert services["postgres"]["command"][0] == "postgres"
+
+
+def test_the_server_keeps_memory_as_the_embedded_one_does(
+    services: dict[str, Any],
+) -> None:
+    made = services["postgres"]["environment"]
+    kept = {name: value for name, value in made.items() if name.startswith("MALLOC")}
+    assert kept
+    assert kept.items() <= launcher.ENVIRONMENT.items()
 
 
 def test_the_catalog_runs_without_rights_and_survives_a_reboot(

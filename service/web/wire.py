@@ -1,18 +1,27 @@
-"""HTTP on the socket: heads have an end in bytes and in time.
+"""HTTP on the socket: heads have an end in bytes and in time, answers go out at once.
 
 uvicorn itself reads a head for as long as somebody sends one.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from service.web.answers import SEND_WHOLE, Header
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 200
 HEAD_LIMIT_S = 10.0
 LOOK_EVERY_S = 2.5
+_END = b"\r\n"
 
 
 class Protocol(HttpToolsProtocol):
@@ -52,6 +61,10 @@ class Protocol(HttpToolsProtocol):
             # The parser turns this into send_400_response.
             raise ValueError
         super().on_headers_complete()
+        cycle: RequestResponseCycle | None = self.cycle
+        # An upgrade that nobody offers begins no cycle.
+        if cycle is not None and cycle.scope is self.scope:
+            cast("Any", cycle.scope)[SEND_WHOLE] = partial(send_whole, cycle)
 
     def on_message_complete(self) -> None:
         """Wait for the next head."""
@@ -84,6 +97,33 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
             return
         self._look = self.loop.call_later(LOOK_EVERY_S, self._hurry)
+
+
+def send_whole(
+    cycle: RequestResponseCycle, status: int, headers: Sequence[Header], body: bytes
+) -> bool:
+    """Write a whole answer that has its length; False where `send` has to be asked.
+
+    What uvicorn looks for in each header of each answer is not in ours, and costs as
+    much as everything else that it does (12 of 60 microseconds of a kept page).
+    """
+    if cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive:
+        return False
+    lines = [STATUS_LINE[status]]
+    for name, value in cycle.default_headers:
+        lines += (name, b": ", value, _END)
+    for name, value in headers:
+        lines += (name, b": ", value, _END)
+    lines.append(_END)
+    head = b"".join(lines)
+    if head.count(b"\n") != len(cycle.default_headers) + len(headers) + 2:
+        return False
+    cycle.transport.writelines((head, body) if body else (head,))
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def _refusal(status: int, title: str, code: str, detail: str) -> bytes:
