@@ -21,7 +21,7 @@ def main() -> None:
         compare_imports(options)
         return
     size = Size(servers=options.servers, versions=options.versions)
-    plan = Plan(size=size, measure_s=1.0 if options.quick else options.seconds)
+    plan = Plan(size=size, rounds=1 if options.quick else options.rounds)
     with bench_database() as database, tempfile.TemporaryDirectory() as folder:
         say(f"Loading {size.servers:,} servers with {size.versions:,} versions")
         apply(database.url)
@@ -48,9 +48,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="ops/bench", description=__doc__)
     size = Size()
     add = parser.add_argument
-    add("--quick", action="store_true", help="one second for each row")
+    add("--quick", action="store_true", help="one round")
     add("--import", dest="importing", action="store_true", help="an import instead")
-    add("--seconds", type=float, default=5.0, help="seconds for each row (5)")
+    add("--rounds", type=int, default=5, help="seconds for each row (5)")
     add("--servers", type=int, default=size.servers, help=f"({size.servers})")
     add("--versions", type=int, default=size.versions, help=f"({size.versions})")
     add("--write", action="store_true", help="put the figures into ops/BENCHMARKS.md")

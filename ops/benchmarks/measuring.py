@@ -26,8 +26,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     size: Size
     workers: tuple[int, ...] = (1, 2)
-    warm_s: float = 1.0
-    measure_s: float = 5.0
+    rounds: int = 5
+    """How often each case is measured: other work on the machine meets all alike."""
+    warm_s: float = 0.3
+    measure_s: float = 1.0
 
 
 def measure(database: Database, plan: Plan, folder: Path, say: Say) -> Iterator[Row]:
@@ -44,9 +46,21 @@ def measure(database: Database, plan: Plan, folder: Path, say: Say) -> Iterator[
             log = folder / f"reference-{workers}.log"
             other = reference(database.url, workers, body_bytes, log)
             services["reference"] = stack.enter_context(other)
-            for case in wanted:
-                say(f"{case.name}, {workers} workers")
-                yield _measure(case, services, database, plan, workers)
+            samples: dict[str, list[Row]] = {case.name: [] for case in wanted}
+            for turn in range(1, plan.rounds + 1):
+                say(f"{workers} workers, round {turn} of {plan.rounds}")
+                for case in wanted:
+                    row = _measure(case, services, database, plan, workers)
+                    samples[case.name].append(row)
+            yield from map(_median, samples.values())
+
+
+def _median(rows: list[Row]) -> Row:
+    """The row in the middle, by what a request took; with the errors of all."""
+    middle = sorted(rows, key=lambda row: row.total_us)[len(rows) // 2]
+    errors = sum(row.outcome.errors for row in rows)
+    outcome = msgspec.structs.replace(middle.outcome, errors=errors)
+    return msgspec.structs.replace(middle, outcome=outcome)
 
 
 def _page_path(wanted: list[Case]) -> str:

@@ -57,7 +57,7 @@ def test_every_row_is_measured_without_an_error(
     load_catalog(database_url, TINY)
     database = asyncio.run(find(database_url))
     before = _services()
-    plan = Plan(size=TINY, workers=(1, 2), warm_s=0.1, measure_s=0.2)
+    plan = Plan(size=TINY, workers=(1, 2), rounds=1, warm_s=0.1, measure_s=0.2)
     rows = list(measure(database, plan, tmp_path, lambda _: None))
     assert len(rows) == 2 * len(cases.cases(TINY))
     for row in rows:
