@@ -179,7 +179,7 @@ class Storage:
         async def do(work: Transaction) -> None:
             await work.row("load_lock")
             await work.run("import_search_rest")
-            await work.run("load_count_words")
+            await work.run("search_word_recount")
             if is_large:
                 await work.run("load_analyze")
 
