@@ -11,3 +11,4 @@ alter table processing_log
 drop index server_version_by_origin;
 alter table server_version drop column origin;
 alter table server drop column field_sources;
+drop function json_pairs;

@@ -1,5 +1,16 @@
 -- The harvester: who said what of a server, jobs that are leased, and facts about risks.
 
+-- An object of texts as `{"key":"value"}`, in the order of the keys, as SQLite writes it.
+create function json_pairs(value jsonb) returns text
+  language sql immutable parallel safe
+  return (
+    select '{' || coalesce(
+             string_agg(to_json(key)::text || ':' || to_json(item)::text, ',' order by key collate "C"),
+             ''
+           ) || '}'
+      from jsonb_each_text(value) pair (key, item)
+  );
+
 -- Who said each field of a server and each set of its children: {"title": "api"}.
 alter table server
   add column field_sources jsonb not null default '{}' check (

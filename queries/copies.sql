@@ -20,9 +20,17 @@ select (select count(*) from server) as server,
        (select count(*) from dependency) as dependency,
        (select count(*) from release) as release,
        (select count(*) from contributor) as contributor,
+       (select count(*) from risk) as risk,
        (select count(*) from api_key) as api_key,
        (select count(*) from source) as source,
        (select count(*) from processing_log) as processing_log;
+
+-- name: copy_left()$
+-- How many tables of an earlier catalog lie beside this one, in the schema `legacy`.
+select count(*) as tables
+  from pg_class
+ where relnamespace = to_regnamespace('legacy')
+   and relkind = 'r';
 
 -- name: copy_serial(value)!
 -- Lets the serial go on from that of another catalog, so that its followers miss nothing.
@@ -52,6 +60,8 @@ select setval(pg_get_serial_sequence(name, 'id'), last_id + 1, false) as next_id
      union all
     select 'contributor', max(id) from contributor
      union all
+    select 'risk', max(id) from risk
+     union all
     select 'api_key', max(id) from api_key
      union all
     select 'source', max(id) from source
@@ -70,7 +80,7 @@ select row_to_json(r)::text as row
       categories::text as categories, stars, downloads, forks, open_issues, risk_level,
       verified_source, health_score, latest_version,
       utc_text(last_indexed_at) as last_indexed_at, utc_text(created_at) as created_at,
-      utc_text(updated_at) as updated_at
+      utc_text(updated_at) as updated_at, json_pairs(field_sources) as field_sources
       from server
   ) r
  order by r.id;
@@ -81,20 +91,20 @@ insert into server (
   id, uuid, registry_name, name, title, primary_url, host_type, description, author_name,
   homepage, license, readme_content, keywords, categories, stars, downloads, forks,
   open_issues, risk_level, verified_source, health_score, latest_version,
-  last_indexed_at, created_at, updated_at
+  last_indexed_at, created_at, updated_at, field_sources
 )
 select
   id, uuid, registry_name, name, title, primary_url, host_type, description, author_name,
   homepage, license, readme_content, keywords::jsonb, categories::jsonb, stars,
   downloads, forks, open_issues, risk_level, verified_source, health_score,
-  latest_version, last_indexed_at, created_at, updated_at
+  latest_version, last_indexed_at, created_at, updated_at, field_sources::jsonb
   from json_to_recordset(:rows::text::json) as r(
     id bigint, uuid uuid, registry_name text, name text, title text, primary_url text,
     host_type text, description text, author_name text, homepage text, license text,
     readme_content text, keywords text, categories text, stars bigint, downloads bigint,
     forks bigint, open_issues bigint, risk_level text, verified_source boolean,
     health_score integer, latest_version text, last_indexed_at timestamptz,
-    created_at timestamptz, updated_at timestamptz
+    created_at timestamptz, updated_at timestamptz, field_sources text
   );
 
 -- name: copy_server_version()
@@ -292,6 +302,28 @@ select
     created_at timestamptz, updated_at timestamptz
   );
 
+-- name: copy_risk()
+-- Every fact about a risk in the order of the ids.
+select row_to_json(r)::text as row
+  from (
+    select
+      id, server_id, source, kind, file, line, detail, utc_text(created_at) as created_at
+      from risk
+  ) r
+ order by r.id;
+
+-- name: copy_put_risk(rows)!
+-- Puts in rows with the ids and times that they have.
+insert into risk (
+  id, server_id, source, kind, file, line, detail, created_at
+)
+select
+  id, server_id, source, kind, file, line, detail, created_at
+  from json_to_recordset(:rows::text::json) as r(
+    id bigint, server_id bigint, source text, kind text, file text, line bigint,
+    detail text, created_at timestamptz
+  );
+
 -- name: copy_api_key()
 -- Every key, which is a hash, in the order of the ids.
 select row_to_json(r)::text as row
@@ -347,7 +379,8 @@ select row_to_json(r)::text as row
     select
       id, url, status, attempts, utc_text(last_attempt_at) as last_attempt_at,
       error_message, utc_text(created_at) as created_at,
-      utc_text(updated_at) as updated_at
+      utc_text(updated_at) as updated_at, source, target, registry_name,
+      utc_text(next_try_at) as next_try_at
       from processing_log
   ) r
  order by r.id;
@@ -355,11 +388,14 @@ select row_to_json(r)::text as row
 -- name: copy_put_processing_log(rows)!
 -- Puts in rows with the ids and times that they have.
 insert into processing_log (
-  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at
+  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at,
+  source, target, registry_name, next_try_at
 )
 select
-  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at
+  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at,
+  source, target, registry_name, next_try_at
   from json_to_recordset(:rows::text::json) as r(
     id bigint, url text, status text, attempts integer, last_attempt_at timestamptz,
-    error_message text, created_at timestamptz, updated_at timestamptz
+    error_message text, created_at timestamptz, updated_at timestamptz, source text,
+    target text, registry_name text, next_try_at timestamptz
   );

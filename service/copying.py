@@ -28,6 +28,7 @@ TABLES = (
     "dependency",
     "release",
     "contributor",
+    "risk",
     "api_key",
     "source",
     "processing_log",
@@ -81,6 +82,11 @@ async def copy_catalog(
     await recount_words(target)
     await _require_equal(target, copied)
     return copied
+
+
+async def count_left(store: Store) -> int:
+    """How many tables of the earlier MCPS no copy takes along."""
+    return int(await store.value("copy_left"))
 
 
 async def sums(store: Store) -> list[TableCopy]:

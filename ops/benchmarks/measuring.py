@@ -1,7 +1,7 @@
 """One run: every case with every number of workers, on one loaded database."""
 
 import http
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -46,16 +46,16 @@ def measure(database: Database, plan: Plan, folder: Path, say: Say) -> Iterator[
             log = folder / f"reference-{workers}.log"
             other = reference(database.url, workers, body_bytes, log)
             services["reference"] = stack.enter_context(other)
-            samples: dict[str, list[Row]] = {case.name: [] for case in wanted}
+            rounds = []
             for turn in range(1, plan.rounds + 1):
                 say(f"{workers} workers, round {turn} of {plan.rounds}")
-                for case in wanted:
-                    row = _measure(case, services, database, plan, workers)
-                    samples[case.name].append(row)
-            yield from map(_median, samples.values())
+                rounds.append(
+                    [_measure(c, services, database, plan, workers) for c in wanted]
+                )
+            yield from map(_median, zip(*rounds, strict=True))
 
 
-def _median(rows: list[Row]) -> Row:
+def _median(rows: Sequence[Row]) -> Row:
     """The row in the middle, by what a request took; with the errors of all."""
     middle = sorted(rows, key=lambda row: row.total_us)[len(rows) // 2]
     errors = sum(row.outcome.errors for row in rows)

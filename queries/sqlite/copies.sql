@@ -20,9 +20,14 @@ select (select count(*) from server) as server,
        (select count(*) from dependency) as dependency,
        (select count(*) from release) as release,
        (select count(*) from contributor) as contributor,
+       (select count(*) from risk) as risk,
        (select count(*) from api_key) as api_key,
        (select count(*) from source) as source,
        (select count(*) from processing_log) as processing_log;
+
+-- name: copy_left()$
+-- None: tables of an earlier catalog lie beside one in PostgreSQL alone.
+select 0 as tables;
 
 -- name: copy_serial(value)!
 -- Lets the serial go on from that of another catalog, so that its followers miss nothing.
@@ -46,7 +51,11 @@ select json_object(
          'verified_source', json(iif(verified_source, 'true', 'false')),
          'health_score', health_score, 'latest_version', latest_version,
          'last_indexed_at', last_indexed_at, 'created_at', created_at,
-         'updated_at', updated_at
+         'updated_at', updated_at,
+         'field_sources', (
+           select json_group_object(key, value) || ''
+             from (select key, value from json_each(field_sources) order by key)
+         )
        ) as row
   from server
  order by id;
@@ -57,7 +66,7 @@ insert into server (
   id, uuid, registry_name, name, title, primary_url, host_type, description, author_name,
   homepage, license, readme_content, keywords, categories, stars, downloads, forks,
   open_issues, risk_level, verified_source, health_score, latest_version,
-  last_indexed_at, created_at, updated_at
+  last_indexed_at, created_at, updated_at, field_sources
 )
 select
   value ->> 'id', value ->> 'uuid', value ->> 'registry_name', value ->> 'name',
@@ -67,7 +76,7 @@ select
   value ->> 'categories', value ->> 'stars', value ->> 'downloads', value ->> 'forks',
   value ->> 'open_issues', value ->> 'risk_level', value ->> 'verified_source',
   value ->> 'health_score', value ->> 'latest_version', value ->> 'last_indexed_at',
-  value ->> 'created_at', value ->> 'updated_at'
+  value ->> 'created_at', value ->> 'updated_at', value ->> 'field_sources'
   from json_each(:rows);
 
 -- name: copy_server_version()
@@ -239,6 +248,25 @@ select
   value ->> 'commits', value ->> 'created_at', value ->> 'updated_at'
   from json_each(:rows);
 
+-- name: copy_risk()
+-- Every fact about a risk in the order of the ids.
+select json_object(
+         'id', id, 'server_id', server_id, 'source', source, 'kind', kind,
+         'file', file, 'line', line, 'detail', detail, 'created_at', created_at
+       ) as row
+  from risk
+ order by id;
+
+-- name: copy_put_risk(rows)!
+-- Puts in rows with the ids and times that they have.
+insert into risk (
+  id, server_id, source, kind, file, line, detail, created_at
+)
+select
+  value ->> 'id', value ->> 'server_id', value ->> 'source', value ->> 'kind',
+  value ->> 'file', value ->> 'line', value ->> 'detail', value ->> 'created_at'
+  from json_each(:rows);
+
 -- name: copy_api_key()
 -- Every key, which is a hash, in the order of the ids.
 select json_object(
@@ -284,7 +312,8 @@ select
 select json_object(
          'id', id, 'url', url, 'status', status, 'attempts', attempts,
          'last_attempt_at', last_attempt_at, 'error_message', error_message,
-         'created_at', created_at, 'updated_at', updated_at
+         'created_at', created_at, 'updated_at', updated_at, 'source', source,
+         'target', target, 'registry_name', registry_name, 'next_try_at', next_try_at
        ) as row
   from processing_log
  order by id;
@@ -292,10 +321,12 @@ select json_object(
 -- name: copy_put_processing_log(rows)!
 -- Puts in rows with the ids and times that they have.
 insert into processing_log (
-  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at
+  id, url, status, attempts, last_attempt_at, error_message, created_at, updated_at,
+  source, target, registry_name, next_try_at
 )
 select
   value ->> 'id', value ->> 'url', value ->> 'status', value ->> 'attempts',
   value ->> 'last_attempt_at', value ->> 'error_message', value ->> 'created_at',
-  value ->> 'updated_at'
+  value ->> 'updated_at', value ->> 'source', value ->> 'target',
+  value ->> 'registry_name', value ->> 'next_try_at'
   from json_each(:rows);

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from service.cli.progress import RowProgress
 from service.cli.run import is_terminal, say, with_store
-from service.copying import TableCopy
+from service.copying import TableCopy, count_left
 from service.errors import Interrupted, RefusedFile
 from service.file_copy import copy_to_file
 from service.listing import Format, ListReport, write_list
@@ -110,13 +110,19 @@ def export_sqlite(file: Path, force: bool) -> None:
         RowProgress(say=say, is_terminal=is_terminal()) as progress,
     ):
 
-        async def work(store: Store) -> list[TableCopy]:
-            return await copy_to_file(
+        async def work(store: Store) -> tuple[list[TableCopy], int]:
+            copied = await copy_to_file(
                 store, settings, file, replaces=force, listener=progress.show
             )
+            return copied, await count_left(store)
 
-        copied = with_store(work, settings=settings)
+        copied, left = with_store(work, settings=settings)
     print_copies(copied)
+    if left:
+        say(
+            f"{left} tables of the schema `legacy` belong to no catalog and stay where "
+            "they are: `pg_dump --schema=legacy` keeps them"
+        )
     say(f"Serve it with DATABASE_URL={sqlite_url(file)}")
 
 

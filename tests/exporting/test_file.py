@@ -40,8 +40,8 @@ DERIVED = {
     *("server_search", "server_path", "tool_search", "search_word", "server_label"),
     *("load_server", "load_version", "search_stop_word", "server_count"),
     *("import_run", "import_progress", "import_note", "import_moved"),
-    # Repeated to those who ask again within a day; found again by the next harvest.
-    *("kept_answer", "risk"),
+    # Repeated to those who ask again within a day.
+    "kept_answer",
 }
 
 
@@ -68,15 +68,18 @@ async def filled(store: Store, database: Any) -> str:
     )
     bare = {"name": ODD, "primary_url": "https://example.org/bare", "stars": 2**62}
     words = {"keywords": '["a", "b\\"", "ü"]', "categories": '["c"]'}
-    await put(database, "server", [bare | words])
+    said = {"field_sources": '{"title": "api", "name": "registry"}'}
+    await put(database, "server", [bare | words | said])
     number = await database.fetchval("select max(id) from server")
     await add_children(database, number, 3)
     tool = await database.fetchval("select min(id) from tool")
     numbers = [0.1 * n - 70 for n in range(DIMENSIONS - 2)] + [1e-38, 3e38]
     await put_embedding(store, tool, "model", numbers)
-    for table, name in (("source", "name"), ("processing_log", "url")):
-        row = {name: ODD, "status": "done"} if name == "url" else {name: ODD}
-        await put(database, table, [row])
+    seen = {"source": ODD, "kind": "shell", "file": ODD, "line": 2**40, "detail": ODD}
+    await put(database, "risk", [{"server_id": number, **seen}])
+    job = {"url": ODD, "status": "done", "source": ODD, "target": ODD}
+    await put(database, "processing_log", [job])
+    await put(database, "source", [{"name": ODD}])
     return (await create_key(store, name="Ä 日本", role="editor")).key
 
 
@@ -241,6 +244,17 @@ def start(database_url: str, folder: Path) -> "subprocess.Popen[bytes]":
 
 def drafts(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if "copy.db" in path.name]
+
+
+@pytest.mark.postgresql
+async def test_what_stays_behind_is_said(database: Any, run_mcps: RunMcps) -> None:
+    done = run_mcps("export-sqlite", "copy.db")
+    assert "legacy" not in done.stderr
+    await database.execute("create schema legacy")
+    await database.execute("create table legacy.sociallink (id bigint primary key)")
+    done = run_mcps("export-sqlite", "copy.db", "--force")
+    assert done.returncode == 0, done.stderr
+    assert "1 tables of the schema `legacy`" in done.stderr
 
 
 async def test_every_table_is_copied_or_made_of_what_is(
