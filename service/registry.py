@@ -12,6 +12,7 @@ text with a slash is a part of a name at once.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET
@@ -56,8 +57,7 @@ async def page_versions(store: Queries, query: ListQuery) -> Found:
 
     Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
     """
-    spot = _spot(query)
-    values = _filter_values(spot)
+    spot, values = _begun(query)
     row = await _row(store, spot, values, query.limit)
     if spot.is_search and query.cursor is UNSET and not row["number"]:
         spot, row = await _row_of_less(store, spot, values, query.limit, row)
@@ -112,6 +112,13 @@ def page_items(row: Row) -> bytes:
     items: bytes = row["items"].encode()
     extra_bytes = row["extra_bytes"]
     return items[: -extra_bytes - 1] if extra_bytes else items
+
+
+@lru_cache(maxsize=1024)
+def _begun(query: ListQuery) -> tuple[Spot, dict[str, Value]]:
+    """Where the page begins, and the filters as parameters of the queries."""
+    spot = _spot(query)
+    return spot, _filter_values(spot)
 
 
 def _spot(query: ListQuery) -> Spot:
@@ -183,7 +190,6 @@ async def _only(store: Queries, query: str, **values: Value) -> Row:
 
 
 def _filter_values(spot: Spot) -> dict[str, Value]:
-    """The filters as parameters of the queries."""
     version = given(spot.version, None)
     since = moment(given(spot.updated_since, None))
     return {
