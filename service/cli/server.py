@@ -1,7 +1,10 @@
 """uvicorn with the settings of MCPS."""
 
+import asyncio
+import functools
 import socket
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -50,9 +53,59 @@ def _run(settings: Settings) -> None:
     config = uvicorn.Config(APP, **options)
     with bound(settings) as listener:
         if settings.api_workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Workers(config, sockets=[listener]).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            Server(config).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """A server on a port that the next process may have taken over already."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer also those who have come and whom nobody has received yet.
+
+        The system resets them when the last listener of this process closes, although
+        the next process listens on the same port.
+        """
+        kept = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        late = [visitor for listener in kept for visitor in _last_of(listener)]
+        loop = asyncio.get_running_loop()
+        connection = functools.partial(
+            cast("Any", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        for visitor in late:
+            await loop.connect_accepted_socket(connection, visitor)
+        await super().shutdown()
+
+
+class Workers(Multiprocess):
+    """Workers that share one listener, which ends with them."""
+
+    def terminate_all(self) -> None:
+        """Let the port go: nobody would receive those who come to this process."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _last_of(listener: socket.socket) -> Iterator[socket.socket]:
+    """Those who wait in line; ends the listener in the moment in which nobody does."""
+    with listener:
+        listener.setblocking(False)
+        while True:
+            try:
+                visitor, _ = listener.accept()
+            except OSError:
+                return
+            visitor.setblocking(False)
+            yield visitor
 
 
 def bound(settings: Settings) -> socket.socket:

@@ -22,6 +22,8 @@ MAX_HEADERS = 200
 HEAD_LIMIT_S = 10.0
 LOOK_EVERY_S = 2.5
 _END = b"\r\n"
+# How long after the end somebody who has just come may still ask.
+FIRST_LIMIT_S = 0.5
 
 
 class Protocol(HttpToolsProtocol):
@@ -34,6 +36,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_began_at = self.loop.time()
         self._is_new = True
+        self._is_last = False
         self._refusal = _REFUSED
         self._look = self.loop.call_later(LOOK_EVERY_S, self._hurry)
 
@@ -65,12 +68,24 @@ class Protocol(HttpToolsProtocol):
         # An upgrade that nobody offers begins no cycle.
         if cycle is not None and cycle.scope is self.scope:
             cast("Any", cycle.scope)[SEND_WHOLE] = partial(send_whole, cycle)
+            cycle.keep_alive = cycle.keep_alive and not self._is_last
 
     def on_message_complete(self) -> None:
         """Wait for the next head."""
         super().on_message_complete()
         self._is_heading = True
         self._head_bytes = 0
+
+    def shutdown(self) -> None:
+        """End after the answer under way; who has just come may ask first, once.
+
+        Whoever connected in the last moment would see a reset in place of an answer.
+        """
+        if self._is_new and not self._is_last:
+            self._is_last = True
+            self.loop.call_later(FIRST_LIMIT_S, self.shutdown)
+            return
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as uvicorn has it
         """Say what is wrong, as every other error is said, and hang up."""
