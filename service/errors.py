@@ -17,6 +17,7 @@ McpsError
 ├── NotSupported            501  this installation cannot do it; the text says why
 ├── Unavailable             503  try again after `retry_after_s`
 │   ├── DatabaseDown        503  refused, cut off, or answering nothing
+│   │   └── UnsupportedServer 503  it answers, but is too old
 │   ├── PoolExhausted       503  every connection was busy for the whole wait
 │   ├── DeadlineExceeded    503  the database part of a request took too long
 │   ├── LockTimeout         503  somebody holds the rows
@@ -193,6 +194,12 @@ class DatabaseDown(Unavailable):
     """The database does not answer."""
 
     code = "database_down"
+
+
+class UnsupportedServer(DatabaseDown):
+    """The database server is too old."""
+
+    code = "unsupported_server"
 
 
 class PoolExhausted(Unavailable):

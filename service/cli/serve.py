@@ -5,6 +5,7 @@ import tempfile
 
 import click
 
+from service import logs
 from service import settings as configuration
 from service.cli import server
 from service.cli.run import open_store, run_async, say
@@ -71,6 +72,7 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
 def _serve(settings: Settings, found: Located) -> None:
     """Serve until a signal; workers learn the database from their environment."""
     _refuse_taken_port(settings)
+    logs.configure(settings)
     run_async(open_store(settings, found, _look))
     if not settings.is_configured:
         configuration.export({"DATABASE_URL": found.url})

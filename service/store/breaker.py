@@ -61,6 +61,12 @@ class Breaker:
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
 
+    def answered(self) -> None:
+        """Somebody else saw it answer: the next look need not be waited for."""
+        if self._is_open and self._task is not None:
+            self._task.cancel()
+            self._end()
+
     async def close(self) -> None:
         """Stop looking."""
         if self._task is not None:
@@ -76,6 +82,9 @@ class Breaker:
             if time.monotonic() - silent_since >= KNOWN_AFTER_S:
                 self._open()
             await self._pause(tries)
+        self._end()
+
+    def _end(self) -> None:
         self._looked_at = time.monotonic()
         self._task = None
         if self._is_open:

@@ -8,12 +8,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from service.errors import UnsupportedServer
 from service.resources import resource
 from service.store.base import Dialect, Health, Row
 from service.store.resilience import is_cut
 
 SHARED_FOR_S = 1.0
 LIMIT_S = 0.65
+# A look may take longer than anybody waits for it: its answer is there for the next.
+ANSWER_LIMIT_S = 0.9
+# On a new connection the server has to read the statement first.
+FIRST_ANSWER_LIMIT_S = 2.0
 MISSING = "migrations are missing: run `mcps migrate`"
 _UNDEFINED_TABLE = "42P01"
 _NO_PRIVILEGE = "42501"
@@ -114,10 +119,12 @@ class Probe:
         return await self._ask()
 
     async def _ask(self) -> Row:
+        limit_s = ANSWER_LIMIT_S
         try:
             if self._session is None:
                 self._session = await self._connect()
-            async with asyncio.timeout(LIMIT_S):
+                limit_s = FIRST_ANSWER_LIMIT_S
+            async with asyncio.timeout(limit_s):
                 return await self._session.ask()
         except BaseException:
             self._cut()
@@ -140,9 +147,11 @@ class Probe:
         )
 
 
-def is_refused_login(error: Exception | None) -> bool:
-    """Whether the server is there, but takes neither user, password nor database."""
-    return _state(error).startswith(_LOGIN)
+def refusal(error: Exception | None) -> str:
+    """How a server that is there cannot be used as the settings say, if it cannot."""
+    if _state(error).startswith(_LOGIN):
+        return "refuses the login"
+    return "is too old" if isinstance(error, UnsupportedServer) else ""
 
 
 def schema_needed(dialect: Dialect = "postgresql") -> str:

@@ -97,10 +97,8 @@ class Leases(Generic[C]):
         while True:
             left_s = limit_s - (time.monotonic() - began_at)
             connection = self._free.pop() if self._free else await self._wait(left_s)
-            if await self._is_fit(connection):
+            if await self._is_checked(connection):
                 break
-            connection.terminate()
-            await self.drop(connection)
         metrics.ACQUIRE_SECONDS.observe(time.monotonic() - began_at)
         self._used.add(connection)
         return connection
@@ -130,11 +128,15 @@ class Leases(Generic[C]):
         """End every use and every wait: the database is known to be down."""
         for connection in self._used:
             connection.terminate()
-        for opening in self._opening:
-            opening.cancel()
+        self.stop_opening()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(DatabaseDown())
+
+    def stop_opening(self) -> None:
+        """Give up what is being opened."""
+        for opening in self._opening:
+            opening.cancel()
 
     async def close_idle(self, count: int) -> None:
         """Close up to `count` of those that nobody has used for the longest time."""
@@ -142,6 +144,17 @@ class Leases(Generic[C]):
             connection = self._free.pop(0)
             connection.terminate()
             await self.drop(connection)
+
+    async def _is_checked(self, connection: C) -> bool:
+        """Whether it works; otherwise, or when nobody waits for the check, it goes."""
+        is_fit = False
+        try:
+            is_fit = await self._is_fit(connection)
+        finally:
+            if not is_fit:
+                connection.terminate()
+                await self.drop(connection)
+        return is_fit
 
     async def _wait(self, limit_s: float) -> C:
         if self._leased < self._kept:
@@ -158,6 +171,7 @@ class Leases(Generic[C]):
 
     async def _next(self, limit_s: float) -> C:
         """The next one that comes free. Raises PoolExhausted after the limit."""
+        began_at = time.monotonic()
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[C | None] = loop.create_future()
         self._waiters.append(waiter)
@@ -170,23 +184,37 @@ class Leases(Generic[C]):
             raise
         finally:
             timer.cancel()
-        return connection or await self._open(limit_s)
+        # Who came at the same moment may have the place that was free.
+        return connection or await self._wait(limit_s - time.monotonic() + began_at)
 
     async def _open(self, limit_s: float) -> C:
+        """A new one. One that takes longer to open is there for the next."""
         self._leased += 1
         opening = asyncio.ensure_future(self._pool.acquire())
         self._opening.add(opening)
         try:
             async with asyncio.timeout(max(0.001, limit_s)):
-                proxy = await opening
-        except BaseException as error:
-            self._leased -= 1
-            self._wake(None)
-            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                proxy = await asyncio.shield(opening)
+        except BaseException:
+            opening.add_done_callback(self._arrived_late)
+            if opening.cancelled():
                 raise DatabaseDown from None
             raise
-        finally:
-            self._opening.discard(opening)
+        self._opening.discard(opening)
+        return self._named(proxy)
+
+    def _arrived_late(self, opening: "asyncio.Future[Any]") -> None:
+        """Nobody waits any more for what was to be opened; somebody else may."""
+        self._opening.discard(opening)
+        if opening.cancelled() or opening.exception():
+            self._leased -= 1
+            self._wake(None)
+            return
+        connection = self._named(opening.result())
+        if not self._wake(connection):
+            self._free.append(connection)
+
+    def _named(self, proxy: Any) -> C:  # noqa: ANN401 - asyncpg's, untyped
         connection: C = proxy.itself()
         connection.proxy = proxy
         return connection
@@ -218,9 +246,3 @@ def _refuse(waiter: "asyncio.Future[Any]") -> None:
     """End a wait that took too long."""
     if not waiter.done():
         waiter.set_exception(PoolExhausted())
-
-
-def _is_cancelled() -> bool:
-    """Whether it is this task that somebody cancels, and not what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

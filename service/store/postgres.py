@@ -22,7 +22,7 @@ from service.store.base import (
     Value,
 )
 from service.store.breaker import Breaker
-from service.store.health import Probe, is_refused_login
+from service.store.health import Probe, refusal
 from service.store.leases import Leases
 from service.store.postgres_connections import (
     DRIVER_ERRORS,
@@ -30,19 +30,27 @@ from service.store.postgres_connections import (
     Connection,
     Connector,
     is_lost,
+    prepare_all,
 )
 from service.store.postgres_sessions import ProbeSession, SerialSession
 from service.store.queries import Query, load_queries
-from service.store.resilience import again, is_transient, proves_nothing_ran, translate
+from service.store.resilience import (
+    again,
+    is_conflict,
+    is_transient,
+    proves_nothing_ran,
+    translate,
+)
 from service.store.rounds import Rounds
 from service.store.serial import SerialWatch, Told
 from service.store.transaction import DriverTransaction, begun, count
+from service.store.turns import Turns
 
 log = structlog.get_logger("store")
 _seldom = Seldom(log)
 
 PING_AFTER_S = 1.0
-PING_TIMEOUT_S = 0.5
+PING_TIMEOUT_S = 0.8
 REAP_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
 # Nothing came back for so long: a statement may take its time, a database may hang.
@@ -79,6 +87,7 @@ class PostgresStore:
         )
         self._watch = SerialWatch(self._connect_watch)
         self._serials = Rounds(self._ask_serial)
+        self._turns = Turns()
         self._tasks: list[asyncio.Task[None]] = []
         self._renewed_at = 0.0
         self._vectors: bool | None = None
@@ -86,7 +95,8 @@ class PostgresStore:
     async def open(self) -> None:
         """Start the pool empty and fill it on demand: the database may be away.
 
-        Raises InvalidSettings for a login that the database refuses.
+        Raises InvalidSettings for a login that the database refuses, and for a server
+        that is too old.
         """
         await self._pool
         self._tasks = [
@@ -97,10 +107,10 @@ class PostgresStore:
         if health.healthy:
             await self.verify()
         elif health.answers:
-            log.warning(health.detail)
-        elif is_refused_login(self._probe.error):
+            _seldom("schema", health.detail)
+        elif words := refusal(self._probe.error):
             # An absent server may come back; a wrong password will not get right.
-            message = f"{self.url} refuses the login: {health.detail}"
+            message = f"{self.url} {words}: {health.detail}"
             raise errors.InvalidSettings(message)
         else:
             self._breaker.trip()
@@ -113,16 +123,13 @@ class PostgresStore:
         if not (await self.health()).healthy:
             return
         has_vectors = await self.has_vectors()
+        fitting = [
+            query
+            for query in self._queries.values()
+            if has_vectors or not query.needs_vector
+        ]
         async with self._connection() as connection:
-            for query in self._queries.values():
-                if query.needs_vector and not has_vectors:
-                    continue
-                try:
-                    # Without a name: behind a PgBouncer others have the same ones.
-                    await connection.prepare(query.sql, name="")
-                except asyncpg.PostgresError as error:
-                    message = f"query {query.name} does not fit the schema: {error}"
-                    raise errors.SchemaMismatch(message) from error
+            await prepare_all(connection, fitting)
             # Preparing alone ends nothing: its locks would stay and stop migrations.
             await connection.fetchval(self._queries["session_ping"].sql)
 
@@ -133,6 +140,7 @@ class PostgresStore:
         await self._breaker.close()
         await self._watch.close()
         self._probe.close()
+        self._leases.stop_opening()
         await self._leases.close_idle(self._pool.get_size())
         try:
             await asyncio.wait_for(self._pool.close(), 1.0)
@@ -217,15 +225,16 @@ class PostgresStore:
 
         self._breaker.check()
         try:
-            return await attempt()
+            return await self._turns.beside(attempt)
         except errors.Unavailable as error:
             if not may_repeat(error):
                 raise
             first = error
+        turn = self._turns.alone if is_conflict(first) else self._turns.beside
         left_s = self._settings.db_request_timeout - time.monotonic() + began_at
         try:
             async with asyncio.timeout(left_s):
-                return await again(attempt, first, may_repeat)
+                return await again(lambda: turn(attempt), first, may_repeat)
         except TimeoutError as error:
             raise self._failed(error) from error
 
@@ -249,6 +258,8 @@ class PostgresStore:
     async def health(self) -> Health:
         """Ask the database on a connection of its own; at most once a second."""
         health = await self._probe.health()
+        if health.answers:
+            self._breaker.answered()
         if not self._is_replica:
             metrics.DB_UP.set(1 if health.healthy else 0)
         return health
@@ -376,8 +387,9 @@ class PostgresStore:
             self._leases.cut()
         if is_up:
             log.warning("database is back", url=self.url)
-        elif is_refused_login(self._probe.error):
-            log.critical("database refuses the login", url=self.url, error=error)
+        elif words := refusal(self._probe.error):
+            event = f"database {words}"
+            log.critical(event, url=self.url, error=error)
         else:
             log.error("database is down", url=self.url, error=error)
 
@@ -400,7 +412,8 @@ class PostgresStore:
         if is_fresh or not self._settings.db_pool_pre_ping:
             return True
         try:
-            await connection.fetchval(
+            # One round trip, also where the server does not know the statement yet.
+            await connection.execute(
                 self._queries["session_ping"].sql, timeout=PING_TIMEOUT_S
             )
         except DRIVER_ERRORS:

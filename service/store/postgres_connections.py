@@ -7,6 +7,7 @@ the higher timeline: the other is a primary that came back after its standby too
 import asyncio
 import random
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 import asyncpg
@@ -16,6 +17,8 @@ from asyncpg.pool import PoolConnectionProxy
 from service import errors
 from service.settings import Settings
 from service.store.address import asyncpg_url, host_urls
+from service.store.binaries import OLDEST_MAJOR
+from service.store.queries import Query
 
 log = structlog.get_logger("store")
 
@@ -168,6 +171,7 @@ class Connector:
             server_settings=server_settings,
             **options,
         )
+        _refuse_old(connection)
         return cast("Connection", connection)
 
     def _server_settings(self) -> dict[str, str]:
@@ -182,10 +186,34 @@ class Connector:
         }
 
 
+async def prepare_all(connection: Connection, queries: Iterable[Query]) -> None:
+    """Raise SchemaMismatch, which names the first query that does not fit."""
+    for query in queries:
+        try:
+            # Without a name: behind a PgBouncer others have the same ones.
+            await connection.prepare(query.sql, name="")
+        except asyncpg.PostgresError as error:
+            message = f"query {query.name} does not fit the schema: {error}"
+            raise errors.SchemaMismatch(message) from error
+
+
 def is_lost(error: BaseException) -> bool:
     """Whether the connection went, or nobody knows what became of it."""
     is_answer = isinstance(error, (errors.McpsError, asyncpg.PostgresError))
     return not is_answer or isinstance(error, asyncpg.PostgresConnectionError)
+
+
+def _refuse_old(connection: asyncpg.Connection) -> None:
+    """Raise UnsupportedServer where no migration and no query would fit."""
+    found = connection.get_server_version().major
+    if found >= OLDEST_MAJOR:
+        return
+    connection.terminate()
+    message = (
+        f"this is PostgreSQL {found}, MCPS needs {OLDEST_MAJOR} or newer: move the "
+        "data to a newer server, or name another one in DATABASE_URL"
+    )
+    raise errors.UnsupportedServer(message)
 
 
 async def _keep(_connection: object) -> None:

@@ -57,7 +57,8 @@ _BY_CLASS: dict[str, type[errors.McpsError]] = {
     "53": errors.Unavailable,
     "54": errors.InvalidInput,
 }
-_NOTHING_RAN = frozenset({"57P03", "53300", "40001", "40P01"})
+_CONFLICTS = frozenset({"40001", "40P01"})
+_NOTHING_RAN = _CONFLICTS | {"57P03", "53300"}
 _LOST = frozenset(
     {
         "InternalClientError",
@@ -91,6 +92,11 @@ def proves_nothing_ran(error: BaseException) -> bool:
     """Whether even a write may be sent again after this error."""
     state = getattr(error, "sqlstate", None)
     return state in _NOTHING_RAN or isinstance(error, ConnectionRefusedError)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether transactions were in each other's way, and this one had to give in."""
+    return getattr(error.__cause__ or error, "sqlstate", None) in _CONFLICTS
 
 
 def is_transient(error: BaseException) -> bool:

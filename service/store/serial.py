@@ -19,6 +19,8 @@ log = structlog.get_logger("store")
 
 ASK_EVERY_S = 1.0
 ANSWER_LIMIT_S = 1.0
+# A login takes several round trips, and then it has to say what it listens to.
+CONNECT_LIMIT_S = 3.0
 SURE_FOR_S = 2.5
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
@@ -88,7 +90,7 @@ class SerialWatch:
 
     async def _listen(self) -> None:
         """Hear of serials, and ask for them, until there is no answer."""
-        async with asyncio.timeout(ANSWER_LIMIT_S):
+        async with asyncio.timeout(CONNECT_LIMIT_S):
             session = await self._connect(self._tell)
         try:
             while True:

@@ -11,6 +11,7 @@ import aiosqlite
 import structlog
 
 from service import errors, metrics
+from service.logs import Seldom
 from service.settings import Settings
 from service.store.base import (
     Dialect,
@@ -31,6 +32,7 @@ from service.store.sqlite_pool import Slots
 from service.store.sqlite_vectors import missing_vectors
 
 log = structlog.get_logger("store")
+_seldom = Seldom(log)
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ class SqliteStore:
         if health.healthy:
             await self.verify()
         else:
-            log.warning(health.detail)
+            _seldom("schema", health.detail)
 
     async def verify(self) -> None:
         """Compile every query once, so that a wrong one stops the start.

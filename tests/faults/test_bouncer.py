@@ -58,4 +58,6 @@ async def refuses_what_is_locked(rig: Rig, figures: Figures) -> None:
     codes = {answer.json()["code"] for answer in refused}
     assert codes <= {"lock_timeout", "pool_exhausted"}
     locked = [a.took_s for a in refused if a.json()["code"] == "lock_timeout"]
-    figures.at_most("A23", "503 lock_timeout", max(locked), 1.3)
+    # Three sessions of the server for five of ours: a write may wait for one that a
+    # second earlier write holds, before it waits for the lock.
+    figures.at_most("A23", "503 lock_timeout", max(locked), 2.2)

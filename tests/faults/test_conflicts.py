@@ -7,7 +7,6 @@ import time
 import pytest
 
 from service import errors
-from service.settings import read_settings
 from service.store.base import Queries
 from service.store.postgres import PostgresStore
 from service.store.queries import Query
@@ -26,9 +25,8 @@ TOUCH = Query(
 )
 
 
-def store_of(url: str) -> PostgresStore:
-    variables = {"DB_POOL_SIZE": "5", "DB_MAX_OVERFLOW": "0", "DATABASE_URL": url}
-    store = PostgresStore(read_settings(variables), url)
+def store_of(url: str, pool_size: int = 5) -> PostgresStore:
+    store = database.store_of(url, pool_size)
     store._queries[TOUCH.name] = TOUCH
     return store
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import psycopg
 import pytest
 
+from service import errors
 from tests.cluster import Cluster, Mode
+from tests.lab import database
 from tests.lab.figures import Figures, fault
 from tests.lab.load import after, share_good
 from tests.lab.rig import Lab, Rig
@@ -81,6 +84,34 @@ async def holds_all(rig: Rig, figures: Figures) -> None:
 
     await until(has_five)
     figures.count("A2", "lost slots", 5 - max(sizes), 0)
+
+
+@fault("A2")
+async def test_a_pool_whose_connections_were_all_terminated_closes_at_once(
+    lab: Lab, figures: Figures, run: int
+) -> None:
+    with lab.cluster() as cluster:
+        store = database.store_of(database.url_of(cluster.port))
+        await store.open()
+        ends_at = time.monotonic() + 0.15 * figures.pick(10, 30)
+
+        async def ask() -> None:
+            while time.monotonic() < ends_at:
+                with suppress(errors.Unavailable):
+                    await store.value("session_ping")
+
+        asking = [asyncio.create_task(ask()) for _ in range(20)]
+        with psycopg.connect(cluster.url(), autocommit=True) as connection:
+            while time.monotonic() < ends_at:
+                await asyncio.to_thread(connection.execute, TERMINATE)
+                await asyncio.sleep(0.15)
+            await asyncio.gather(*asking)
+            # The pool learns of the last ones only while it closes.
+            await asyncio.to_thread(connection.execute, TERMINATE)
+        at = time.monotonic()
+        await store.close()
+        figures.at_most("A2", "`close()`", time.monotonic() - at, 1.0)
+        assert backends(cluster) == []
 
 
 @fault("A3")

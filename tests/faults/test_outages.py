@@ -12,6 +12,7 @@ from tests.lab.figures import Figures, fault
 from tests.lab.http import Answer, Client
 from tests.lab.load import Load, after, quantile_s, share_good
 from tests.lab.process import serving
+from tests.lab.proxy import Proxy
 from tests.lab.rig import Lab
 from tests.waiting import until
 
@@ -115,6 +116,85 @@ async def test_what_waiting_cannot_mend_ends_the_start_with_one_line(
             assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
             assert "wrong" not in ended.stderr.replace("wrong password", "")
             figures.at_most("A6", name, took_s, 2.0)
+
+
+@pytest.mark.faults
+@fault("A6")
+async def test_a_server_of_an_unsupported_version_ends_the_start_with_one_line(
+    lab: Lab, figures: Figures, run_mcps: RunMcps
+) -> None:
+    with lab.cluster() as cluster:
+        async with Proxy(lambda: cluster.port) as proxy:
+            proxy.server_major = 14
+            url = database.url_of(proxy.port)
+            at = time.monotonic()
+            ended = await asyncio.to_thread(
+                run_mcps, "serve", env={"DATABASE_URL": url}
+            )
+            figures.at_most("A6", "unsupported version", time.monotonic() - at, 2.0)
+            assert ended.returncode == 2
+            (line,) = ended.stderr.strip().splitlines()
+            assert "this is PostgreSQL 14, MCPS needs 15 or newer" in line
+
+
+@pytest.mark.faults
+@fault("A6")
+async def test_a_server_replaced_by_an_unsupported_one_is_told_and_not_used(
+    lab: Lab, figures: Figures
+) -> None:
+    with lab.cluster() as cluster:
+        async with Proxy(lambda: cluster.port) as proxy:
+            url = database.url_of(proxy.port)
+            async with serving(lab.folder, DATABASE_URL=url) as service:
+                await service.until_ready()
+                proxy.server_major = 14
+                proxy.reset()
+
+                async def is_refused() -> bool:
+                    answer = await service.client.get("/servers?limit=1")
+                    return answer.status == 503
+
+                await until(is_refused)
+
+                def is_told() -> bool:
+                    return any("PostgreSQL 14" in line for line in service.lines())
+
+                await until(is_told)
+                told = [line for line in service.lines() if "PostgreSQL 14" in line]
+                assert '"level":"critical"' in told[0]
+                assert await service.status("/health") == 200
+                proxy.server_major = 0
+                back_s = await service.until_ready()
+                figures.at_most("A6", "back at run time", back_s, 2.0)
+
+
+@fault("A6")
+async def test_a_schema_that_is_too_old_is_told_and_waited_for(
+    lab: Lab, figures: Figures, run_mcps: RunMcps
+) -> None:
+    with lab.cluster() as cluster:
+        url = {"DATABASE_URL": database.url_of(cluster.port)}
+        undone = await asyncio.to_thread(
+            run_mcps, "migrate", "--rollback", "1", env=url
+        )
+        assert undone.returncode == 0, undone.stderr
+        async with serving(lab.folder, **url) as service:
+            up_s = time.monotonic() - service.began_at
+            figures.at_most("A6", "up with a schema too old", up_s, 2.0)
+            ready = await service.client.get("/health/db")
+            assert ready.status == 503
+            assert "migrations are missing" in ready.json()["database"]["detail"]
+            assert await service.status("/health") == 200
+            told = [line for line in service.lines() if "migrations are" in line]
+            assert len(told) == 1, told
+            done = await asyncio.to_thread(run_mcps, "migrate", env=url)
+            assert done.returncode == 0, done.stderr
+            figures.at_most("A6", "ready once migrated", await service.until_ready(), 2)
+            figures.tell(
+                "A6",
+                "schema too old: stays up, unready, says so in one line, and serves "
+                "once it is migrated, without a restart",
+            )
 
 
 @pytest.mark.faults

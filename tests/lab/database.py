@@ -9,8 +9,10 @@ from pathlib import Path
 import msgspec
 import psycopg
 
+from service.settings import read_settings
 from service.store.account import readable_binaries
 from service.store.migrate import apply
+from service.store.postgres import PostgresStore
 from service.store.postmaster import _command
 from tests.cluster import Cluster
 from tests.lab import rows
@@ -89,6 +91,12 @@ def url_of(port: int, **options: str) -> str:
     """The catalog behind a port of this machine, for the role of the service."""
     query = "&".join(f"{name}={value}" for name, value in options.items())
     return f"postgresql://mcps@127.0.0.1:{port}/{NAME}" + (f"?{query}" if query else "")
+
+
+def store_of(url: str, pool_size: int = 5) -> PostgresStore:
+    """A store in this process; not opened yet."""
+    variables = {"DB_POOL_SIZE": str(pool_size), "DB_MAX_OVERFLOW": "0"}
+    return PostgresStore(read_settings({**variables, "DATABASE_URL": url}), url)
 
 
 def run(cluster: Cluster, *statements: str, database: str = NAME) -> None:

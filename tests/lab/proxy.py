@@ -1,6 +1,7 @@
 """A TCP proxy between the service and its database that breaks in chosen ways."""
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -11,6 +12,7 @@ from typing import Any, Self
 CHUNK = 65_536
 _RESET = struct.pack("ii", 1, 0)
 _HEADER = struct.Struct("!cI")
+_VERSION = re.compile(rb"(server_version\0)\d\d")
 
 
 class Proxy:
@@ -23,10 +25,8 @@ class Proxy:
     def __init__(self, target: Callable[[], int]) -> None:
         """`target` gives the port of the server at the time of a connection."""
         self._target = target
-        # Its own thread: a test may block its loop with a statement that waits for
-        # what only passes here.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread
         self._server: asyncio.Server | None = None
         self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,8 +44,14 @@ class Proxy:
         """Answers of each new connection end after so many bytes."""
         self.refusal = ""
         """A SQLSTATE that every request gets instead of an answer."""
+        self.server_major = 0
+        """The version that the server says it has, of two digits; 0 its own."""
 
     async def __aenter__(self) -> Self:
+        # Its own thread: a test may block its loop with a statement that waits for
+        # what only passes here.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         await self.listen()
         return self
@@ -187,6 +193,8 @@ class _Pair:
     async def _pass_down(self, data: bytes) -> None:
         if self._proxy.drops_down:
             return
+        if major := self._proxy.server_major:
+            data = _VERSION.sub(b"\\g<1>%d" % major, data)
         if not self._cut_after_bytes:
             await self._write(self._near[1], data)
             return

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -11,9 +12,10 @@ from structlog.testing import capture_logs
 
 from service import errors
 from service.settings import read_settings
-from service.store.postgres import PostgresStore
+from service.store.postgres import PING_AFTER_S, PostgresStore
 from service.store.queries import Query
 from tests.conftest import execute
+from tests.lab.proxy import Proxy
 from tests.waiting import until
 
 # asyncpg's pool, sessions of a server: all of it is PostgreSQL's alone.
@@ -223,3 +225,45 @@ async def test_killing_every_connection_again_and_again_loses_no_slot(
             assert store.pool().checked_out == 5
     assert answered > 100
     assert failed <= answered * 0.01
+
+
+async def test_giving_up_while_a_connection_is_checked_costs_no_slot(
+    database_url: str,
+) -> None:
+    one = {"DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "0"}
+    async with opened_through_proxy(database_url, **one) as (proxy, store):
+        assert await store.value("session_ping") == 1
+        store._leases._free[0].used_at -= PING_AFTER_S
+        proxy.is_hole = True
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await store.value("session_ping")
+        assert store.pool().checked_out == 0
+        proxy.is_hole = False
+        assert await store.value("session_ping") == 1
+
+
+async def test_a_login_that_outlasts_its_request_serves_the_next(
+    database_url: str,
+) -> None:
+    limits = {"DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "0", "DB_POOL_TIMEOUT": "0.5"}
+    async with opened_through_proxy(database_url, **limits) as (proxy, store):
+        await store._leases.close_idle(1)
+        proxy.latency_s = 0.14
+        # The login is two round trips, which is longer than the first try waits.
+        assert await store.value("session_ping") == 1
+        proxy.latency_s = 0.0
+        assert store.pool().checked_out == 0
+
+
+@asynccontextmanager
+async def opened_through_proxy(
+    url: str, **variables: str
+) -> AsyncIterator[tuple[Proxy, PostgresStore]]:
+    """A store whose network breaks in chosen ways."""
+    parts = urlsplit(url)
+    async with Proxy(lambda: parts.port or 0) as proxy:
+        login, _, _ = parts.netloc.rpartition("@")
+        way = parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}")
+        async with opened(urlunsplit(way), **variables) as store:
+            yield proxy, store
