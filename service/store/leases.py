@@ -194,29 +194,36 @@ class Leases(Generic[C]):
         self._opening.add(opening)
         try:
             async with asyncio.timeout(max(0.001, limit_s)):
-                proxy = await asyncio.shield(opening)
+                await asyncio.shield(opening)
         except BaseException:
             opening.add_done_callback(self._arrived_late)
             if opening.cancelled():
                 raise DatabaseDown from None
             raise
-        self._opening.discard(opening)
-        return self._named(proxy)
+        connection = self._opened(opening)
+        if connection is None:
+            message = "the connection was lost as soon as it was there"
+            raise ConnectionResetError(message)
+        return connection
 
     def _arrived_late(self, opening: "asyncio.Future[Any]") -> None:
         """Nobody waits any more for what was to be opened; somebody else may."""
-        self._opening.discard(opening)
-        if opening.cancelled() or opening.exception():
-            self._leased -= 1
-            self._wake(None)
-            return
-        connection = self._named(opening.result())
-        if not self._wake(connection):
+        connection = self._opened(opening)
+        if connection is not None and not self._wake(connection):
             self._free.append(connection)
 
-    def _named(self, proxy: Any) -> C:  # noqa: ANN401 - asyncpg's, untyped
-        connection: C = proxy.itself()
-        connection.proxy = proxy
+    def _opened(self, opening: "asyncio.Future[Any]") -> C | None:
+        """The connection; None, and its place is free again, when there is none."""
+        self._opening.discard(opening)
+        is_there = not opening.cancelled() and opening.exception() is None
+        # The proxy of a connection that was lost meanwhile has none.
+        itself = getattr(opening.result(), "itself", None) if is_there else None
+        if itself is None:
+            self._leased -= 1
+            self._wake(None)
+            return None
+        connection: C = itself()
+        connection.proxy = opening.result()
         return connection
 
     async def _pass_on(self, waiter: "asyncio.Future[C | None]") -> None:
