@@ -46,6 +46,7 @@ _SETTINGS = {
     "port": str(PORT),
     "max_connections": "200",
     "shared_buffers": "128MB",
+    "deadlock_timeout": "100ms",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -30,7 +30,7 @@ from service.store.postgres_connections import (
     Connection,
     Connector,
     is_lost,
-    prepare_all,
+    prepare,
 )
 from service.store.postgres_sessions import ProbeSession, SerialSession
 from service.store.queries import Query, load_queries
@@ -123,13 +123,10 @@ class PostgresStore:
         if not (await self.health()).healthy:
             return
         has_vectors = await self.has_vectors()
-        fitting = [
-            query
-            for query in self._queries.values()
-            if has_vectors or not query.needs_vector
-        ]
         async with self._connection() as connection:
-            await prepare_all(connection, fitting)
+            for query in self._queries.values():
+                if has_vectors or not query.needs_vector:
+                    await prepare(connection, query)
             # Preparing alone ends nothing: its locks would stay and stop migrations.
             await connection.fetchval(self._queries["session_ping"].sql)
 
@@ -214,7 +211,7 @@ class PostgresStore:
             nonlocal is_ending
             is_ending = False
             async with self.transaction() as inside:
-                answer = await work(inside)
+                answer = await self._turns.take(lambda: work(inside))
                 is_ending = True
             return answer
 
@@ -225,16 +222,17 @@ class PostgresStore:
 
         self._breaker.check()
         try:
-            return await self._turns.beside(attempt)
+            return await attempt()
         except errors.Unavailable as error:
             if not may_repeat(error):
                 raise
             first = error
-        turn = self._turns.alone if is_conflict(first) else self._turns.beside
+        if is_conflict(first):
+            self._turns.part()
         left_s = self._settings.db_request_timeout - time.monotonic() + began_at
         try:
             async with asyncio.timeout(left_s):
-                return await again(lambda: turn(attempt), first, may_repeat)
+                return await again(attempt, first, may_repeat)
         except TimeoutError as error:
             raise self._failed(error) from error
 

@@ -7,7 +7,6 @@ the higher timeline: the other is a primary that came back after its standby too
 import asyncio
 import random
 import time
-from collections.abc import Iterable
 from typing import Any, cast
 
 import asyncpg
@@ -22,7 +21,9 @@ from service.store.queries import Query
 
 log = structlog.get_logger("store")
 
-LOCK_TIMEOUT_MS = 1000
+# A little longer than the deadlock_timeout of a server that nobody has set up: a wait
+# that is a deadlock is told as one, and tried again.
+LOCK_TIMEOUT_MS = 1050
 IDLE_IN_TRANSACTION_MS = 5000
 HEAR_OTHERS_S = 0.3
 # InternalClientError is neither of the others, and means a lost connection too.
@@ -186,15 +187,14 @@ class Connector:
         }
 
 
-async def prepare_all(connection: Connection, queries: Iterable[Query]) -> None:
-    """Raise SchemaMismatch, which names the first query that does not fit."""
-    for query in queries:
-        try:
-            # Without a name: behind a PgBouncer others have the same ones.
-            await connection.prepare(query.sql, name="")
-        except asyncpg.PostgresError as error:
-            message = f"query {query.name} does not fit the schema: {error}"
-            raise errors.SchemaMismatch(message) from error
+async def prepare(connection: Connection, query: Query) -> None:
+    """Raise SchemaMismatch, which names the query, when it does not fit the schema."""
+    try:
+        # Without a name: behind a PgBouncer others have the same ones.
+        await connection.prepare(query.sql, name="")
+    except asyncpg.PostgresError as error:
+        message = f"query {query.name} does not fit the schema: {error}"
+        raise errors.SchemaMismatch(message) from error
 
 
 def is_lost(error: BaseException) -> bool:

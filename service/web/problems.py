@@ -32,6 +32,7 @@ STATUS: dict[str, int] = {
     "not_supported": 501,
     "unavailable": 503,
     "database_down": 503,
+    "unsupported_server": 503,
     "pool_exhausted": 503,
     "deadline_exceeded": 503,
     "lock_timeout": 503,

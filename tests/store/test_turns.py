@@ -1,67 +1,72 @@
-"""Transactions side by side, and alone after a conflict."""
+"""Transactions side by side, and one at a time after a conflict."""
 
 import asyncio
 
-from service.store.turns import CALM_LIMIT_S, Turns
+import pytest
+
+from service.store.turns import APART_FOR_S, CALM_LIMIT_S, Turns
 
 
-async def test_who_goes_alone_waits_for_others_and_others_wait_for_it() -> None:
-    turns = Turns()
-    told: list[str] = []
-    ends = {name: asyncio.Event() for name in ("first", "alone", "later")}
+class Work:
+    """Some of it, and how much of it was under way at once."""
 
-    async def work(name: str) -> str:
-        told.append(f"{name} begins")
-        await ends[name].wait()
-        told.append(f"{name} ends")
-        return name
+    def __init__(self) -> None:
+        self.running = 0
+        self.most = 0
 
-    first = asyncio.create_task(turns.beside(lambda: work("first")))
+    async def do(self) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0.001)
+        self.running -= 1
+
+
+async def test_transactions_run_side_by_side() -> None:
+    turns, work = Turns(), Work()
+    await asyncio.gather(*(turns.take(work.do) for _ in range(5)))
+    assert work.most == 5
+
+
+async def test_after_a_conflict_they_go_one_at_a_time_for_a_moment() -> None:
+    turns, work = Turns(), Work()
+    turns.part()
+    await asyncio.gather(*(turns.take(work.do) for _ in range(5)))
+    assert work.most == 1
+    turns._apart_until -= APART_FOR_S
+    await asyncio.gather(*(turns.take(work.do) for _ in range(5)))
+    assert work.most == 5
+
+
+async def test_after_a_conflict_those_under_way_end_first() -> None:
+    turns, work = Turns(), Work()
+    before = [asyncio.create_task(turns.take(work.do)) for _ in range(5)]
     await asyncio.sleep(0)
-    alone = asyncio.create_task(turns.alone(lambda: work("alone")))
+    turns.part()
+    await turns.take(work.do)
+    assert work.most == 5
+    assert all(task.done() for task in before)
+
+
+async def test_nobody_waits_for_ever_for_those_under_way() -> None:
+    turns, work = Turns(), Work()
+    stuck = asyncio.create_task(turns.take(asyncio.Event().wait))
     await asyncio.sleep(0)
-    later = asyncio.create_task(turns.beside(lambda: work("later")))
-    for name in ("first", "alone", "later"):
-        await asyncio.sleep(0.01)
-        ends[name].set()
-    assert [await task for task in (first, alone, later)] == list(ends)
-    assert told[:3] == ["first begins", "first ends", "alone begins"]
-    assert told[3:] == ["alone ends", "later begins", "later ends"]
-
-
-async def test_others_run_beside_each_other() -> None:
-    turns = Turns()
-    both = asyncio.Barrier(2)
-    async with asyncio.timeout(5):
-        await asyncio.gather(turns.beside(both.wait), turns.beside(both.wait))
-
-
-async def test_who_goes_alone_does_not_wait_for_ever() -> None:
-    turns = Turns()
-    stuck = asyncio.create_task(turns.beside(asyncio.Event().wait))
-    await asyncio.sleep(0)
-
-    async def answer() -> int:
-        return 7
-
+    turns.part()
     async with asyncio.timeout(CALM_LIMIT_S + 5):
-        assert await turns.alone(answer) == 7
+        await turns.take(work.do)
     stuck.cancel()
     await asyncio.gather(stuck, return_exceptions=True)
 
 
 async def test_a_failure_gives_the_turn_back() -> None:
-    turns = Turns()
+    turns, work = Turns(), Work()
 
     async def fail() -> None:
         raise OSError
 
-    async def answer() -> int:
-        return 7
-
-    results = [
-        *await asyncio.gather(turns.beside(fail), return_exceptions=True),
-        *await asyncio.gather(turns.alone(fail), return_exceptions=True),
-    ]
-    assert [type(result) for result in results] == [OSError, OSError]
-    assert await turns.alone(answer) == await turns.beside(answer) == 7
+    for _ in range(2):
+        with pytest.raises(OSError):
+            await turns.take(fail)
+        turns.part()
+        async with asyncio.timeout(5):
+            await turns.take(work.do)
