@@ -41,9 +41,11 @@ _DESCRIPTIONS = {
     413: "The body is too large.",
     415: "The body is not plain JSON.",
     422: "The document breaks a rule.",
+    431: "The head of the request is too large.",
     501: "This installation cannot do it; `detail` says why.",
     503: "Try again after Retry-After seconds; `code` says why.",
 }
+_DOCUMENTS = {"application/json", "application/yaml"}
 
 
 def operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, Spec]]:
@@ -163,7 +165,7 @@ def _responses(
         content = {"schema": by_type[repr(spec.answer)]}
         success["content"] = {"application/json": content}
     elif spec.status not in {204, 304}:
-        kind = "object" if spec.media == "application/json" else "string"
+        kind = "object" if spec.media in _DOCUMENTS else "string"
         success["content"] = {spec.media: {"schema": {"type": kind}}}
     responses: Schema = {str(spec.status): success}
     if method == "get" and path.startswith((*OPEN_PATHS, *KEYED_PATHS)):
@@ -178,7 +180,7 @@ def _responses(
 
 
 def _error_statuses(path: str, method: str, spec: Spec) -> set[int]:
-    statuses = {400, 503, *(STATUS[code] for code in spec.may_fail)}
+    statuses = {400, 431, 503, *(STATUS[code] for code in spec.may_fail)}
     if spec.role != "open":
         statuses.add(401)
     if spec.role not in {"open", None}:
