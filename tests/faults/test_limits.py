@@ -4,15 +4,18 @@ import asyncio
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.cluster import Cluster
 from tests.lab import database, rows
 from tests.lab.figures import Figures, fault
 from tests.lab.http import Answer, Client
-from tests.lab.load import after, share_good
+from tests.lab.load import after, quantile_s, share_good
 from tests.lab.rig import Lab, Rig
 from tests.waiting import until
 
@@ -158,18 +161,11 @@ async def test_a_full_disk_stops_writes_and_no_read(lab: Lab, figures: Figures) 
 async def test_a_really_full_tablespace_stops_writes_and_no_read(
     lab: Lab, figures: Figures
 ) -> None:
-    place = lab.folder / "small"
-    place.mkdir()
-    size = "size=6m,mode=0777"
-    if not command("mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)):
-        pytest.skip("a small file system can be mounted by root alone")
-    try:
+    with small_volume(lab.folder / "small", "6m") as place:
         async with lab.rig() as rig:
             folder = place / "space"
             folder.mkdir()
             shutil.chown(folder, user=rig.cluster.data.owner())
-            for parent in (lab.folder, *lab.folder.parents):
-                parent.chmod(parent.stat().st_mode | 0o011)
             await rig.sql(f"create tablespace small location '{folder}'")
             moved = (
                 "alter table server set tablespace small",
@@ -199,6 +195,70 @@ async def test_a_really_full_tablespace_stops_writes_and_no_read(
             await rig.sql(
                 "alter table server set tablespace pg_default",
             )
+
+
+@pytest.mark.faults
+@fault("A16")
+async def test_a_really_full_volume_of_the_log_is_an_outage_until_it_has_room(
+    lab: Lab, figures: Figures
+) -> None:
+    with small_volume(lab.folder / "log", "80m") as place:
+        async with lab.rig() as rig:
+            await asyncio.to_thread(move_log, rig.cluster, place / "pg_wal")
+            await rig.until_good(time.monotonic())
+            began_at = time.monotonic()
+            await asyncio.to_thread(fill_log, rig.cluster)
+            at = time.monotonic()
+            await rig.for_s(6)
+            assert rig.cluster.pids() == [], "the server lives although its log is full"
+            assert await rig.service.status("/health") == 200
+            known = after(rig.calls, at + 1.0)
+            codes = {c.answer.json()["code"] for c in known if not c.is_good}
+            assert codes == {"database_down"}
+            figures.at_most("A16", "503 (log), p99", quantile_s(known, 0.99), 0.05)
+            assert command("mount", "-o", "remount,size=512m", str(place))
+            await asyncio.to_thread(rig.cluster.start)
+            healed_s = await rig.until_good(time.monotonic())
+            figures.at_most("A16", "good after (log)", healed_s, 2.0)
+            figures.tell(
+                "A16",
+                f"a full volume of the log ends the server in {at - began_at:.1f} s, "
+                "nothing acknowledged is lost",
+            )
+
+
+def move_log(cluster: Cluster, place: Path) -> None:
+    """Let the server write its log to another volume."""
+    cluster.stop()
+    log = cluster.data / "pg_wal"
+    assert command("cp", "-a", str(log), str(place))
+    shutil.rmtree(log)
+    log.symlink_to(place)
+    cluster.start()
+
+
+def fill_log(cluster: Cluster) -> None:
+    """Write until the log has no room left and the server ends."""
+    insert = "insert into filler select repeat('x', 7000) from generate_series(1, 500)"
+    database.run(cluster, "create table filler (data text)")
+    database.run(cluster, "alter table filler alter data set storage plain")
+    ends_at = time.monotonic() + 60
+    while cluster.pids() and time.monotonic() < ends_at:
+        with suppress(psycopg.Error):
+            database.run(cluster, insert)
+
+
+@contextmanager
+def small_volume(place: Path, size: str) -> Iterator[Path]:
+    """A file system of that size that the server of a cluster may use."""
+    place.mkdir()
+    options = f"size={size},mode=0777"
+    if not command("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)):
+        pytest.skip("a small file system can be mounted by root alone")
+    for parent in place.parents:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    try:
+        yield place
     finally:
         command("umount", "-l", str(place))
 
