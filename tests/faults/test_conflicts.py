@@ -32,6 +32,7 @@ def store_of(url: str, pool_size: int = 5) -> PostgresStore:
     return store
 
 
+@pytest.mark.faults
 @fault("A19")
 async def test_writers_in_opposite_order_all_succeed(
     lab: Lab, figures: Figures
@@ -76,6 +77,7 @@ async def test_writers_in_opposite_order_all_succeed(
         assert again > 0, "no transaction was in the way of another"
 
 
+@pytest.mark.faults
 @fault("A19")
 async def test_requests_on_the_same_rows_in_opposite_order_all_succeed(
     lab: Lab, figures: Figures

@@ -168,6 +168,7 @@ async def test_a_server_replaced_by_an_unsupported_one_is_told_and_not_used(
                 figures.at_most("A6", "back at run time", back_s, 2.0)
 
 
+@pytest.mark.faults
 @fault("A6")
 async def test_a_schema_that_is_too_old_is_told_and_waited_for(
     lab: Lab, figures: Figures, run_mcps: RunMcps
