@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from service.settings import Settings
 
@@ -85,8 +85,26 @@ class Server(uvicorn.Server):
         await super().shutdown()
 
 
+class Worker(Process):
+    """One of several processes that serve."""
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """What it runs; made in its own process."""
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server
+
+
 class Workers(Multiprocess):
     """Workers that share one listener, which ends with them."""
+
+    def init_processes(self) -> None:
+        """Start them."""
+        for _ in range(self.processes_num):
+            worker = Worker(self.config, self.sockets)
+            worker.start()
+            self.processes.append(worker)
 
     def terminate_all(self) -> None:
         """Let the port go: nobody would receive those who come to this process."""

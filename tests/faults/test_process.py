@@ -183,12 +183,14 @@ async def test_every_signal_ends_it_without_a_traceback(
 
 @pytest.mark.faults
 @fault("B5")
+@pytest.mark.parametrize("workers", [1, 2])
 async def test_a_new_process_takes_the_port_over(
-    lab: Lab, figures: Figures, run: int
+    lab: Lab, figures: Figures, workers: int, run: int
 ) -> None:
     with lab.cluster() as cluster:
         url = database.url_of(cluster.port)
         variables = {"DATABASE_URL": url, "API_REUSE_PORT": "true"}
+        variables["API_WORKERS"] = f"{workers}"
         async with serving(lab.folder, **variables) as old:
             await old.until_ready()
             (folder := lab.folder / "new").mkdir()
@@ -208,7 +210,7 @@ async def test_a_new_process_takes_the_port_over(
                 assert new.is_running
     assert len(answers) >= 500
     bad = [a for a in answers if a.status != 200]
-    figures.count("B5", "failed", len(bad), 0)
+    figures.count("B5", f"failed ({workers} workers)", len(bad), 0)
     figures.tell("B5", f"{len(answers)} requests, each on a connection of its own")
 
 
