@@ -19,7 +19,7 @@ log = structlog.get_logger("store")
 
 ASK_EVERY_S = 1.0
 ANSWER_LIMIT_S = 1.0
-# A login takes several round trips, and then it has to say what it listens to.
+# A login takes several round trips, and the first question on it two.
 CONNECT_LIMIT_S = 3.0
 SURE_FOR_S = 2.5
 FIRST_WAIT_S = 0.1
@@ -92,10 +92,12 @@ class SerialWatch:
         """Hear of serials, and ask for them, until there is no answer."""
         async with asyncio.timeout(CONNECT_LIMIT_S):
             session = await self._connect(self._tell)
+        limit_s = CONNECT_LIMIT_S
         try:
             while True:
-                async with asyncio.timeout(ANSWER_LIMIT_S):
+                async with asyncio.timeout(limit_s):
                     await self._check(session)
+                limit_s = ANSWER_LIMIT_S
                 metrics.SERIAL_FOLLOWED.set(1)
                 await self._until_due()
         finally:
