@@ -1,8 +1,10 @@
 """uvicorn with the settings of MCPS."""
 
 import asyncio
+import ctypes
 import functools
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -16,6 +18,11 @@ PROTOCOL = "service.web.wire:Protocol"
 BACKLOG = 2048
 TERMINATED = 143
 KEEP_ALIVE_S = 30
+# Handshakes under way when newcomers go elsewhere.
+ON_THEIR_WAY_S = 0.05
+# From asm-generic/socket.h and linux/bpf_common.h: a filter that names the listener.
+_ATTACH_REUSEPORT_CBPF = 51
+_RETURN = 0x06
 
 
 def run(settings: Settings) -> None:
@@ -67,6 +74,9 @@ class Server(uvicorn.Server):
         The system resets them when the last listener of this process closes, although
         the next process listens on the same port.
         """
+        diverted = [_divert(listener) for listener in sockets or []]
+        if any(diverted):
+            await asyncio.sleep(ON_THEIR_WAY_S)
         kept = [listener.dup() for listener in sockets or []]
         for server in self.servers:
             server.close()
@@ -111,6 +121,21 @@ class Workers(Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+
+def _divert(listener: socket.socket) -> bool:
+    """Have the system send newcomers to the second listener of a shared port.
+
+    Of two that is the next process. Between the last accept and the close nobody can
+    then get lost. Where there is no second one, or no Linux, nothing changes.
+    """
+    instruction = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 1))
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_REUSEPORT_CBPF, program)
+    except OSError:
+        return False
+    return True
 
 
 def _last_of(listener: socket.socket) -> Iterator[socket.socket]:
