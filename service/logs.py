@@ -22,6 +22,9 @@ class _State:
     is_on = True
 
 
+_lines: list[str] = []
+
+
 def configure(settings: Settings) -> None:
     """Set format and level for structlog and the standard library alike."""
     level = _LEVELS[settings.log_level]
@@ -90,7 +93,10 @@ def configure_for_commands() -> None:
 def access(
     *, method: str, path: str, status: int, took_s: float, request_id: str
 ) -> None:
-    """One line for one request. structlog would cost more than many an answer."""
+    """One line for one request. structlog would cost more than many an answer.
+
+    The lines of requests that end together are written together, and at once.
+    """
     if not _State.is_on:
         return
     if "mcps_" in path:
@@ -105,7 +111,15 @@ def access(
         )
     else:
         line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
-    sys.stderr.write(line + "\n")
+    if not _lines:
+        asyncio.get_running_loop().call_soon(_write)
+    _lines.append(line)
+
+
+def _write() -> None:
+    text = "\n".join(_lines)
+    _lines.clear()
+    sys.stderr.write(f"{text}\n")
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

@@ -20,6 +20,8 @@ REGISTRY_PAGE = "GET /v0.1/servers, latest, 20"
 DEEP_PAGE = "the same in the middle, by cursor"
 REGISTRY_SEARCH = "GET /v0.1/servers?search=, frequent word"
 HEALTH = "GET /health/db"
+KEPT_PAGE = "kept: GET /servers?limit=20"
+KEPT_SERVER = "kept: GET /servers/{id}"
 CACHED_PAGE = "kept: GET /v0.1/servers, latest, 20"
 UNCHANGED = "kept: the same, 304"
 MIX = "kept: 82 % of all pages asked before"
@@ -103,6 +105,8 @@ def cases(size: Size) -> list[Case]:
         Case(REGISTRY_SEARCH, "ours", (f"{_LIST_PATH}&search={word}",)),
         Case(HEALTH, "ours", ("/health/db",)),
         Case(FLOOR, "reference", ("/constant",)),
+        Case(KEPT_PAGE, "kept", ("/servers?limit=20",)),
+        Case(KEPT_SERVER, "kept", one),
         Case(CACHED_PAGE, "kept", (_LIST_PATH,)),
         Case(UNCHANGED, "kept", (_LIST_PATH,), status=304),
         Case(MIX, "kept", _mixed(dice, pages)),
@@ -152,7 +156,9 @@ _RATIOS = (
     ("registry page / reference", REGISTRY_PAGE, REFERENCE_PAGE, PAGE_LIMIT),
     ("deep page / first page", DEEP_PAGE, REGISTRY_PAGE, DEEP_LIMIT),
     ("server / reference", SERVER, REFERENCE_SERVER, SERVER_LIMIT),
-    ("kept page / floor", CACHED_PAGE, FLOOR, CACHED_LIMIT),
+    ("kept page / reference", KEPT_PAGE, REFERENCE_PAGE, PAGE_LIMIT),
+    ("kept server / reference", KEPT_SERVER, REFERENCE_SERVER, SERVER_LIMIT),
+    ("kept registry page / floor", CACHED_PAGE, FLOOR, CACHED_LIMIT),
     ("304 / floor", UNCHANGED, FLOOR, CACHED_LIMIT),
 )
 _SEARCHES = (

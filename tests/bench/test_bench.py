@@ -23,6 +23,8 @@ TINY = Size(servers=60, versions=150, embeddings=5)
 RARELY_ASKING = {
     cases.HEALTH,
     cases.FLOOR,
+    cases.KEPT_PAGE,
+    cases.KEPT_SERVER,
     cases.CACHED_PAGE,
     cases.UNCHANGED,
     cases.MIX,
@@ -41,6 +43,8 @@ def _rows(page_us: float, reference_us: float) -> list[cases.Row]:
         cases.DEEP_PAGE: 165.0,
         cases.REGISTRY_SEARCH: 6000.0,
         cases.FLOOR: 40.0,
+        cases.KEPT_PAGE: 60.0,
+        cases.KEPT_SERVER: 140.0,
         cases.CACHED_PAGE: 80.0,
         cases.UNCHANGED: 80.0,
         cases.MIX: 80.0,
@@ -66,7 +70,7 @@ def test_every_row_is_measured_without_an_error(
         assert row.service_us > 0, row
         if row.case not in RARELY_ASKING:
             assert row.postgres_us > 0, row
-    assert len(cases.verdicts(rows)) == 2 * 9
+    assert len(cases.verdicts(rows)) == 2 * 11
     sizes = {row.case: row.outcome.body_bytes for row in rows}
     assert sizes[cases.FLOOR] == sizes[cases.PAGE]
     assert '"event":"request"' in (tmp_path / "ours-1.log").read_text()
@@ -147,7 +151,9 @@ def test_what_is_wanted_is_met_or_not() -> None:
         "registry page / reference": (0.75, False),
         "deep page / first page": (1.1, True),
         "server / reference": (1.3, True),
-        "kept page / floor": (2.0, True),
+        "kept page / reference": (0.3, True),
+        "kept server / reference": (1.4, False),
+        "kept registry page / floor": (2.0, True),
         "304 / floor": (2.0, True),
         "search, PostgreSQL ms": (2.0, True),
         "registry search, PostgreSQL ms": (3.0, True),

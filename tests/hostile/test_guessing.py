@@ -24,12 +24,13 @@ def guess(letters: random.Random) -> bytes:
 
 def lookups() -> float:
     """How often PostgreSQL was asked for a key."""
-    return next(
+    counts = (
         sample.value
         for metric in metrics.QUERY_SECONDS.collect()
         for sample in metric.samples
         if sample.name.endswith("_count") and sample.labels["query"] == "key_get"
     )
+    return next(counts, 0.0)
 
 
 @pytest.fixture
