@@ -73,8 +73,12 @@ class Edge:
         if scope["type"] != "http":
             await self._call(scope, receive, send)
             return
+        # Out of the scope: what leads back to it would be garbage that only a pass of
+        # the collector finds.
+        whole = scope.pop(SEND_WHOLE, None)
         scope = readdressed(scope)
         exchange = Exchange(scope, receive, send, self._settings.max_body_bytes)
+        exchange.whole = whole
         self._in_flight += 1
         metrics.REQUESTS_IN_FLIGHT.inc()
         try:
@@ -161,6 +165,7 @@ class Exchange:
         "request_id",
         "scope",
         "status",
+        "whole",
     )
 
     def __init__(
@@ -174,6 +179,8 @@ class Exchange:
         self._room = max_body_bytes
         self._is_read = False
         self.status = 0
+        self.whole: Callable[..., bool] | None = None
+        """How the server sends an answer in one piece, if it can."""
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.began_at = time.perf_counter()
         self.method = _known_method(scope["method"])
@@ -214,8 +221,7 @@ class Exchange:
 
     async def give(self, answer: Answer) -> None:
         """Send a whole answer, in one piece where the server can do that."""
-        whole = self.scope.get(SEND_WHOLE)
-        status = answer.status_code
+        whole, status = self.whole, answer.status_code
         if whole is not None and status < http.HTTPStatus.BAD_REQUEST:
             headers = [
                 *answer.raw_headers,
