@@ -61,3 +61,5 @@ async def refuses_what_is_locked(rig: Rig, figures: Figures) -> None:
     # Three sessions of the server for five of ours: a write may wait for one that a
     # second earlier write holds, before it waits for the lock.
     figures.at_most("A23", "503 lock_timeout", max(locked), 2.2)
+    figures.tell("A23", "of the 2.2 s one may be a wait for one of three sessions")
+    figures.tell("A23", "a load of reads and writes in place of the suite")
