@@ -1,7 +1,6 @@
 """The application: settings in, ASGI out."""
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
@@ -59,17 +58,11 @@ ROUTES: Sequence[ControllerRouterHandler] = [
 ]
 
 
-# Objects with references made and not freed since the last pass; passes of each kind
-# before one goes further.
-COLLECT_AFTER = (20_000, 20, 10)
-
-
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Edge:
     """The ASGI application; without arguments from the environment, for uvicorn."""
     settings = settings or read_settings()
     if store is None:
         logs.configure(settings)
-        _collect_seldom()
         store = make_store(settings)
     tokens = Tokens(settings)
     state: dict[str, Any] = {
@@ -84,16 +77,6 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app = make_litestar(state, check)
     reads = Reads(Dispatch(app, check), store, check, settings)
     return Edge(app, reads, settings)
-
-
-def _collect_seldom() -> None:
-    """Keep the garbage collector away from what stays anyway, and let it rest longer.
-
-    With its usual thresholds it takes 13 % of the CPU time of a request.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 def make_litestar(state: dict[str, Any], check: KeyCheck) -> Litestar:

@@ -119,8 +119,8 @@ def send_whole(
 ) -> bool:
     """Write a whole answer that has its length; False where `send` has to be asked.
 
-    What uvicorn looks for in each header of each answer is not in ours, and costs as
-    much as everything else that it does (12 of 60 microseconds of a kept page).
+    What uvicorn looks for in each header of each answer is not in ours, and takes a
+    sixth of the time of a kept page in this process (5 of 31 microseconds).
     """
     if cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive:
         return False
