@@ -7,7 +7,7 @@ import asyncio
 import http
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from random import getrandbits
 from typing import Any
 
@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from service import errors, logs, metrics
 from service.settings import Settings
-from service.web.answers import SEND_WHOLE, Answer
+from service.web.answers import SEND_WHOLE, Answer, Header
 from service.web.parameters import decode
 from service.web.paths import readdressed
 from service.web.problems import problem, unexpected
@@ -207,11 +207,7 @@ class Exchange:
         """Pass a part of the answer on, with the headers that every answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [
-                *message["headers"],
-                *_FIXED_HEADERS,
-                (b"x-request-id", self.request_id),
-            ]
+            message["headers"] = self._completed(message["headers"])
             if self.status >= http.HTTPStatus.BAD_REQUEST and self._is_unread():
                 # Whoever goes on sending would be listened to for ever.
                 message["headers"].append((b"connection", b"close"))
@@ -222,16 +218,20 @@ class Exchange:
     async def give(self, answer: Answer) -> None:
         """Send a whole answer, in one piece where the server can do that."""
         whole, status = self.whole, answer.status_code
-        if whole is not None and status < http.HTTPStatus.BAD_REQUEST:
-            headers = [
-                *answer.raw_headers,
-                *_FIXED_HEADERS,
-                (b"x-request-id", self.request_id),
-            ]
-            if not self._is_head and whole(status, headers, answer.body):
+        if (
+            whole is not None
+            and not self._is_head
+            and status < http.HTTPStatus.BAD_REQUEST
+        ):
+            headers = self._completed(answer.raw_headers)
+            if whole(status, headers, answer.body):
                 self.status = status
                 return
         await answer.send_with(self.send)
+
+    def _completed(self, headers: Iterable[Header]) -> list[Header]:
+        """The headers of an answer and those that every answer has."""
+        return [*headers, *_FIXED_HEADERS, (b"x-request-id", self.request_id)]
 
     def _is_unread(self) -> bool:
         """Whether some of the body is still on its way."""
