@@ -28,6 +28,7 @@ WHOLE = {
     "admin_stats": "totals over the whole catalog",
     "copy_count": "how many rows there are to copy, for the progress of an export",
     "copy_is_due": "stops at the first row",
+    "export_count": "counts every version, and the servers without one",
     "export_versions": "writes every version, in their order",
     "inspection_catalog": "counts what is there, for `mcps check`",
     "load_is_due": "stops at the first row",
