@@ -48,7 +48,7 @@ async def _load(url: str, catalog: Catalog) -> None:
 
 
 async def _settle(connection: Any) -> None:  # noqa: ANN401
-    """Vacuum until plans can rely on the index alone, as in a catalog that has rested."""
+    """Vacuum until plans may rely on the index alone, as in a catalog at rest."""
     async with asyncio.timeout(_SETTLE_S):
         while True:
             await connection.execute(statements()["tables_analyze"])

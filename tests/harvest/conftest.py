@@ -1,6 +1,7 @@
 """A harvester on the test's database, and entries for it to find."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from service.settings import Settings
 from service.sources.fetch import Fetcher
 from service.store.base import Store
 from service.targets import Sources, make_sources
+from tests.harvest.commands import Command
 from tests.harvest.places import options
 
 Item = dict[str, Any]
@@ -49,6 +51,12 @@ class Scripted:
             if isinstance(page, Exception):
                 raise page
             yield page
+
+
+@pytest.fixture
+def command(database_url: str, tmp_path: Path) -> Command:
+    """`mcps harvest` on the test's database."""
+    return Command(database_url, tmp_path)
 
 
 @pytest.fixture

@@ -2,12 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,58 +10,13 @@ from aiohttp import web
 
 from service.store.base import Store
 from tests.cluster import free_port
-from tests.conftest import ROOT, RunMcps
+from tests.conftest import RunMcps
+from tests.harvest.commands import Command
 from tests.harvest.conftest import item
 from tests.harvest.endpoints import Endpoint
 from tests.harvest.places import place
 from tests.harvest.registries import Registry, text
 from tests.waiting import until
-
-Process = asyncio.subprocess.Process
-
-
-class Command:
-    """Runs the command beside the servers of the test."""
-
-    def __init__(self, database_url: str, folder: Path) -> None:
-        self._folder = folder
-        self._environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("TEST_")},
-            "PYTHONPATH": str(ROOT),
-            "ENVIRONMENT": "development",
-            "DATABASE_URL": database_url,
-            "HARVEST_ALLOW_HOSTS": "127.0.0.1",
-            "HARVEST_HOST_RATE": "1000",
-            "HARVEST_LEASE": "2",
-        }
-
-    @asynccontextmanager
-    async def started(self, *words: str, **more: str) -> AsyncIterator[Process]:
-        """The command while it runs; killed when the test leaves it."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service", "harvest", *words),
-            env={**self._environment, **more},
-            cwd=self._folder,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-    async def run(self, *words: str, **more: str) -> tuple[int | None, str, str]:
-        """Exit code, standard output and standard error."""
-        async with self.started(*words, **more) as process:
-            out, err = await asyncio.wait_for(process.communicate(), 60)
-            return process.returncode, out.decode(), err.decode()
-
-
-@pytest.fixture
-def command(database_url: str, tmp_path: Path) -> Command:
-    return Command(database_url, tmp_path)
 
 
 async def names(client: httpx.AsyncClient) -> set[str]:

@@ -28,6 +28,15 @@ SETTINGS = {
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+def samples_of(text: str) -> Samples:
+    """What a scrape gave."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
 class Service:
     """One running `mcps serve`."""
 
@@ -88,12 +97,7 @@ class Service:
 
     async def metrics(self) -> Samples:
         """Every sample of /metrics."""
-        text = (await self.client.get("/metrics")).body.decode()
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        return samples_of((await self.client.get("/metrics")).body.decode())
 
     async def metric(self, name: str, **labels: str) -> float:
         """One sample."""

@@ -14,7 +14,7 @@ Value = Vector | float
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?(?![\w.]))|(?P<word>[a-z_]\w*)|(?P<selector>\{[^}]*\})"
-    r"|(?P<range>\[\w+\])|(?P<duration>\d+[smh])|(?P<symbol>==|>|/|\(|\)|,))"
+    r"|(?P<range>\[\w+\])|(?P<duration>\d+[smh])|(?P<symbol>==|>|/|-|\(|\)|,))"
 )
 _MATCHER = re.compile(r'(\w+)\s*(=~|=)\s*"([^"]*)"')
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -100,11 +100,20 @@ class Expression:
         return left
 
     def _comparison(self) -> Value:
-        left = self._quotient()
+        left = self._difference()
         while self._peek() in _COMPARE:
-            holds, right = _COMPARE[self._take()], self._quotient()
+            holds, right = _COMPARE[self._take()], self._difference()
             assert isinstance(right, float)
             left = {k: v for k, v in _vector(left).items() if holds(v, right)}
+        return left
+
+    def _difference(self) -> Value:
+        left = self._quotient()
+        while self._peek() == "-":
+            self._take()
+            assert isinstance(left, float)
+            right = _vector(self._quotient())
+            left = {labels: left - value for labels, value in right.items()}
         return left
 
     def _quotient(self) -> Value:
@@ -133,6 +142,9 @@ class Expression:
             raise SyntaxError(text)
         if text in _REDUCE:
             return self._aggregation(text)
+        if text == "time":
+            assert self._names() == []
+            return float(self._t)
         if self._peek() == "(":
             return self._function(text)
         return {k: s[-1][1] for k, s in self._select(text, 300.0).items() if s}

@@ -40,7 +40,20 @@ def calm() -> Series:
     samples = over_time(lambda t: t * 0.1)
     series.add("mcps_unavailable_total", samples, code="overloaded", **labels)
     put_durations(series, slow_share=0.001)
+    put_harvests(series)
     return series
+
+
+def put_harvests(series: Series) -> None:
+    """A harvester beside it, with a broken endpoint among many."""
+    labels = {"instance": "a:9101", "job": "mcps-harvester"}
+    series.add("up", over_time(lambda _: 1), **labels)
+    done_at = "mcps_harvest_done_timestamp_seconds"
+    series.add(done_at, over_time(lambda t: t), source="registry", **labels)
+    for outcome, rate in (("done", 0.1), ("failed", 0.01)):
+        samples = over_time(lambda t, rate=rate: t * rate)  # type: ignore[misc]
+        kind = {"source": "http", "outcome": outcome}
+        series.add("mcps_harvest_runs_total", samples, **labels, **kind)
 
 
 def put_durations(series: Series, slow_share: float) -> None:
@@ -98,6 +111,15 @@ def is_down(t: float) -> float:
     return float(t < TROUBLE_AT)
 
 
+def unharvested(series: Series) -> None:
+    """Trouble: the registry was last done long ago."""
+    (labels,) = series.data["mcps_harvest_done_timestamp_seconds"]
+    samples = over_time(lambda _: -12_000)
+    series.data["mcps_harvest_done_timestamp_seconds"][labels] = samples
+
+
+HARVESTER = {"instance": "a:9101", "job": "mcps-harvester"}
+BROKEN = {**HARVESTER, "source": "npm", "outcome": "failed"}
 ERRORS = {"route": "/servers", "method": "GET", "status": "500"}
 TROUBLES: list[tuple[str, Change]] = [
     ("McpsNotScraped", replace("up", is_down)),
@@ -113,6 +135,12 @@ TROUBLES: list[tuple[str, Change]] = [
     (
         "McpsStaleAnswers",
         replace("mcps_cache_answers_total", lambda t: after(t, 1.0), result="stale"),
+    ),
+    ("McpsHarvestStale", unharvested),
+    ("McpsHarvestStale", replace("up", is_down, **HARVESTER)),
+    (
+        "McpsHarvestFailing",
+        replace("mcps_harvest_runs_total", lambda t: after(t, 0.01), **BROKEN),
     ),
     ("McpsNearRequestLimit", replace("mcps_requests_in_flight", lambda t: t / 2.5)),
 ]
@@ -169,6 +197,7 @@ def test_a_short_gap_wakes_nobody() -> None:
         ("increase(count[1m])", {("a",): 11.0}),
         ("count offset 1m / count", {("a",): 5.0 / 3}),
         ("absent(nothing) == 1", {(): 1.0}),
+        ("time() - sum(up) > 100", {(): 119.0}),
         ('absent(up{instance="a"})', {}),
         ("histogram_quantile(0.5, bucket)", {(): 1.5}),
     ],

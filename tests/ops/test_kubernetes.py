@@ -10,6 +10,7 @@ from tests.house.tree import ROOT
 from tests.ops.operations import SETTINGS, containerfile, manifests, wrong_command
 
 FOLDER = ROOT / "ops/kubernetes"
+PODS = ("deployment.yaml", "migrate.yaml", "harvester.yaml")
 
 
 def pod(name: str) -> Any:
@@ -23,11 +24,9 @@ def container(name: str) -> Any:
     return found
 
 
-def given() -> dict[str, str]:
-    """The variables that the deployment sets."""
-    return {
-        entry["name"]: entry["value"] for entry in container("deployment.yaml")["env"]
-    }
+def given(name: str = "deployment.yaml") -> dict[str, str]:
+    """The variables that a manifest sets."""
+    return {entry["name"]: entry["value"] for entry in container(name)["env"]}
 
 
 def test_liveness_never_asks_the_database_and_readiness_does() -> None:
@@ -60,9 +59,9 @@ def test_a_pod_answers_until_the_endpoints_know_that_it_leaves() -> None:
 
 def test_every_variable_and_every_secret_is_a_setting() -> None:
     (secret,) = manifests("secret.example.yaml")
-    assert set(given()) <= SETTINGS
+    assert set(given()) | set(given("harvester.yaml")) <= SETTINGS
     assert set(secret["stringData"]) <= SETTINGS
-    for name in ("deployment.yaml", "migrate.yaml"):
+    for name in PODS:
         sources = container(name)["envFrom"]
         assert sources == [{"secretRef": {"name": secret["metadata"]["name"]}}]
 
@@ -76,13 +75,20 @@ def test_no_manifest_holds_a_secret() -> None:
 
 
 def test_the_commands_exist() -> None:
-    assert wrong_command(container("deployment.yaml")["args"]) == ""
-    assert wrong_command(container("migrate.yaml")["args"]) == ""
+    assert [wrong_command(container(name)["args"]) for name in PODS] == ["", "", ""]
 
 
-def test_job_and_deployment_run_the_same_image() -> None:
-    images = {container(name)["image"] for name in ("deployment.yaml", "migrate.yaml")}
-    assert len(images) == 1
+def test_all_pods_run_the_same_image() -> None:
+    assert len({container(name)["image"] for name in PODS}) == 1
+
+
+def test_the_harvester_is_scraped_where_it_shows_its_metrics() -> None:
+    settings = read_settings(given("harvester.yaml"))
+    (port,) = container("harvester.yaml")["ports"]
+    annotations = pod("harvester.yaml")["metadata"]["annotations"]
+    assert port["containerPort"] == settings.harvest_metrics_port
+    assert annotations["prometheus.io/port"] == str(settings.harvest_metrics_port)
+    assert settings.api_host == "0.0.0.0"
 
 
 def test_the_service_and_the_scrape_reach_the_port_of_the_image() -> None:
@@ -98,14 +104,15 @@ def test_the_service_and_the_scrape_reach_the_port_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("name", ["deployment.yaml", "service.yaml", "disruption.yaml"])
-def test_every_selector_fits_the_pods_and_not_those_of_the_job(name: str) -> None:
+def test_every_selector_fits_the_pods_that_serve_and_no_other(name: str) -> None:
     selector = manifests(name)[0]["spec"]["selector"]
     wanted = selector.get("matchLabels", selector)
     assert wanted.items() <= pod("deployment.yaml")["metadata"]["labels"].items()
-    assert not wanted.items() <= pod("migrate.yaml")["metadata"]["labels"].items()
+    for other in ("migrate.yaml", "harvester.yaml"):
+        assert not wanted.items() <= pod(other)["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("name", ["deployment.yaml", "migrate.yaml"])
+@pytest.mark.parametrize("name", PODS)
 def test_the_containers_have_a_place_for_temporary_files(name: str) -> None:
     (mount,) = container(name)["volumeMounts"]
     (volume,) = pod(name)["spec"]["volumes"]
@@ -127,7 +134,7 @@ def test_a_rollout_never_has_fewer_pods_than_wanted() -> None:
     assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"]
 
 
-@pytest.mark.parametrize("name", ["deployment.yaml", "migrate.yaml"])
+@pytest.mark.parametrize("name", PODS)
 def test_the_containers_run_without_rights(name: str) -> None:
     assert pod(name)["spec"]["securityContext"]["runAsNonRoot"] is True
     assert container(name)["securityContext"] == {
