@@ -1,12 +1,17 @@
-"""Servers on loopback that stand for the places servers come from."""
+"""Servers on loopback that stand for the places servers come from; what they give."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+import pytest
 from aiohttp import web
 
+from service.errors import SourceFailed
+from service.models_harvest import Harvest, Order, Page
 from service.sources.addresses import read_allowed
+from service.sources.base import Source
 from service.sources.options import Options
 from service.sources.requests import Limits
 
@@ -57,3 +62,24 @@ def options(**changes: Any) -> Options:
         "per_second_per_host": 1000.0,
     }
     return Options(**{**given, **changes})
+
+
+async def pages(source: Source, target: str, **order: Any) -> list[Page]:
+    """The pages that a source gives of a target."""
+    return [page async for page in source.harvest(Order(target=target, **order))]
+
+
+async def harvested(source: Source, target: str) -> Harvest:
+    """The only harvest of a target, which can be sent as JSON."""
+    (page,) = await pages(source, target)
+    (harvest,) = page.harvests
+    whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
+    assert whole == harvest
+    return harvest
+
+
+async def failed(source: Source, target: str) -> SourceFailed:
+    """How reading a target fails."""
+    with pytest.raises(SourceFailed) as caught:
+        await pages(source, target)
+    return caught.value

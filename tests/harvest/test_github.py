@@ -10,15 +10,22 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from service.errors import SourceFailed
-from service.models_harvest import Harvest, Order, Page
 from service.settings import Settings
 from service.sources.fetch import Fetcher
 from service.sources.github import GithubSource
 from service.sources.requests import Limits
-from tests.harvest.places import Handler, Place, options, place
+from tests.harvest.places import (
+    Handler,
+    Place,
+    failed,
+    harvested,
+    options,
+    pages,
+    place,
+)
 
 Json = dict[str, Any]
+TARGET = "acme/files"
 TOKEN = "gh_secret"
 FILES = {
     "README.md": "# Files\n",
@@ -183,30 +190,10 @@ async def source(
         yield opened
 
 
-async def pages(
-    source: GithubSource, target: str = "acme/files", **order: Any
-) -> list[Page]:
-    return [page async for page in source.harvest(Order(target=target, **order))]
-
-
-async def harvested(source: GithubSource) -> Harvest:
-    (page,) = await pages(source)
-    (harvest,) = page.harvests
-    whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
-    assert whole == harvest
-    return harvest
-
-
-async def failed(source: GithubSource, target: str = "acme/files") -> SourceFailed:
-    with pytest.raises(SourceFailed) as caught:
-        await pages(source, target)
-    return caught.value
-
-
 async def test_a_repository_is_read_alike_with_and_without_a_token(
     source: GithubSource,
 ) -> None:
-    harvest = await harvested(source)
+    harvest = await harvested(source, TARGET)
     assert harvest.primary_url == "https://github.com/Acme/files"
     assert harvest.registry_name == "io.github.acme/files"
     assert msgspec.to_builtins(harvest.fields) == FIELDS
@@ -227,7 +214,7 @@ async def test_a_repository_is_read_alike_with_and_without_a_token(
 
 async def test_few_calls_count_for_the_limit(there: Place) -> None:
     async with source_of(there) as source:
-        await pages(source)
+        await pages(source, TARGET)
     assert [path for path in there.paths if not path.startswith("/raw/")] == [
         "/repos/acme/files",
         "/repos/acme/files/contents/",
@@ -239,7 +226,7 @@ async def test_few_calls_count_for_the_limit(there: Place) -> None:
 
 async def test_with_a_token_there_are_two_calls(there: Place) -> None:
     async with source_of(there, TOKEN) as source:
-        await pages(source)
+        await pages(source, TARGET)
     assert there.paths == [
         "/graphql",
         "/repos/Acme/files/contributors?per_page=100",
@@ -252,15 +239,15 @@ async def test_an_unchanged_repository_costs_one_call_that_does_not_count(
     there: Place,
 ) -> None:
     async with source_of(there) as source:
-        (page,) = await pages(source)
+        (page,) = await pages(source, TARGET)
         asked = len(there.asked)
         assert isinstance(page.checkpoint, dict)
-        assert await pages(source, checkpoint=page.checkpoint) == []
+        assert await pages(source, TARGET, checkpoint=page.checkpoint) == []
     assert len(there.asked) == asked + 1
 
 
 async def test_its_own_server_json_is_an_entry(source: GithubSource) -> None:
-    (page,) = await pages(source)
+    (page,) = await pages(source, TARGET)
     assert [json.loads(entry) for entry in page.entries] == [
         json.loads(FILES["server.json"])
     ]
@@ -282,7 +269,7 @@ async def test_a_name_of_somebody_else_is_not_taken(
     source: GithubSource, github: Github, document: str
 ) -> None:
     github.files["server.json"] = document
-    (page,) = await pages(source)
+    (page,) = await pages(source, TARGET)
     assert page.entries == []
     name = page.harvests[0].registry_name
     assert name in {None, "io.github.acme/files"}
@@ -295,7 +282,7 @@ async def test_a_python_project_gives_its_dependencies(
     del github.files["package.json"], github.files["README.md"]
     github.files["pyproject.toml"] = '[project]\ndependencies = ["mcp>=1"]'
     github.files["README.rst"] = "Title"
-    harvest = await harvested(source)
+    harvest = await harvested(source, TARGET)
     assert isinstance(harvest.dependencies, list)
     assert [d.ecosystem for d in harvest.dependencies] == ["pypi"]
     assert harvest.fields.readme_content == "Title"
@@ -308,7 +295,7 @@ async def test_a_history_too_large_to_count_leaves_contributors_unknown(
         return web.json_response({"message": "too large"}, status=403)
 
     github.broken["/repos/Acme/files/contributors"] = refused
-    assert (await harvested(source)).contributors is msgspec.UNSET
+    assert (await harvested(source, TARGET)).contributors is msgspec.UNSET
 
 
 async def test_a_repository_that_is_not_there_is_not_found(
@@ -328,7 +315,7 @@ async def test_the_end_of_the_limit_is_told_with_its_time(
         return web.json_response({"message": "limit"}, status=403, headers=headers)
 
     github.broken["/"] = limited
-    error = await failed(source)
+    error = await failed(source, TARGET)
     assert error.reason == "rate_limited"
     assert 800 < (error.retry_after_s or 0) <= 900
     assert TOKEN not in str(error)
@@ -351,7 +338,7 @@ async def test_an_answer_that_is_none_fails(
         return web.Response(text=body)
 
     github.broken["/"] = odd
-    assert (await failed(source)).reason == "bad_answer"
+    assert (await failed(source, TARGET)).reason == "bad_answer"
 
 
 async def test_graphql_tells_of_its_limit_in_an_answer(
@@ -363,7 +350,7 @@ async def test_graphql_tells_of_its_limit_in_an_answer(
 
     github.broken["/graphql"] = limited
     async with source_of(there, TOKEN) as source:
-        error = await failed(source)
+        error = await failed(source, TARGET)
     assert (error.reason, error.retry_after_s) == ("rate_limited", 600)
 
 

@@ -11,15 +11,24 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from service.errors import InvalidSettings, SourceFailed
-from service.models_harvest import Harvest, Order, Page
+from service.errors import InvalidSettings
 from service.settings import Settings
 from service.sources.fetch import Fetcher
 from service.sources.npm import NpmSource
 from service.sources.requests import Limits
 from tests.harvest.npm_registry import FILES, MANIFEST, Registry
 from tests.harvest.packed import tarball
-from tests.harvest.places import Handler, Place, options, place
+from tests.harvest.places import (
+    Handler,
+    Place,
+    failed,
+    harvested,
+    options,
+    pages,
+    place,
+)
+
+TARGET = "@acme/files"
 
 
 @pytest.fixture
@@ -40,28 +49,8 @@ async def npm(there: Place) -> AsyncIterator[NpmSource]:
         yield NpmSource(fetcher, Settings(npm_registry_url=f"{there.url}/"))
 
 
-async def pages(
-    npm: NpmSource, target: str = "@acme/files", **order: Any
-) -> list[Page]:
-    return [page async for page in npm.harvest(Order(target=target, **order))]
-
-
-async def harvested(npm: NpmSource) -> Harvest:
-    (page,) = await pages(npm)
-    (harvest,) = page.harvests
-    whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
-    assert whole == harvest
-    return harvest
-
-
-async def failed(npm: NpmSource) -> SourceFailed:
-    with pytest.raises(SourceFailed) as caught:
-        await pages(npm)
-    return caught.value
-
-
 async def test_a_package_is_read_with_all_that_it_says(npm: NpmSource) -> None:
-    harvest = await harvested(npm)
+    harvest = await harvested(npm, TARGET)
     place = "https://github.com/Acme/servers/tree/HEAD/src/files"
     assert harvest.primary_url == f"{place}#pkg:npm/%40acme/files"
     assert harvest.registry_name == "io.github.acme/files"
@@ -80,7 +69,7 @@ async def test_a_package_is_read_with_all_that_it_says(npm: NpmSource) -> None:
 async def test_tools_come_from_the_code_and_then_from_the_manifest(
     npm: NpmSource,
 ) -> None:
-    tools = (await harvested(npm)).tools
+    tools = (await harvested(npm, TARGET)).tools
     assert isinstance(tools, list)
     assert [(tool.name, tool.description) for tool in tools] == [
         ("read_file", "Reads."),
@@ -89,7 +78,7 @@ async def test_tools_come_from_the_code_and_then_from_the_manifest(
 
 
 async def test_every_version_is_a_release_newest_first(npm: NpmSource) -> None:
-    releases = (await harvested(npm)).releases
+    releases = (await harvested(npm, TARGET)).releases
     assert isinstance(releases, list)
     assert [(r.version, r.published_at) for r in releases] == [
         ("2.0.0-beta.1", "2026-03-05T00:00:00.000000Z"),
@@ -99,7 +88,7 @@ async def test_every_version_is_a_release_newest_first(npm: NpmSource) -> None:
 
 
 async def test_dependencies_and_risks_have_their_places(npm: NpmSource) -> None:
-    harvest = await harvested(npm)
+    harvest = await harvested(npm, TARGET)
     assert isinstance(harvest.dependencies, list)
     assert isinstance(harvest.risks, list)
     kinds = {(d.library_name, d.ecosystem, d.type) for d in harvest.dependencies}
@@ -122,7 +111,7 @@ async def test_code_that_was_not_read_is_told(
     noise = random.Random(1).randbytes(2 << 20).replace(b"\n", b"")
     padding = {f"dist/{n}.js": b"//" + noise for n in range(4)}
     registry.archive = tarball({**FILES, **padding, "dist/old.py": b"print 'x'"})
-    risks = (await harvested(npm)).risks
+    risks = (await harvested(npm, TARGET)).risks
     assert isinstance(risks, list)
     (told,) = [risk.detail for risk in risks if risk.kind == "dependencies"]
     assert told == "1 runtime, 1 dev; 1235 kB; 2 files of code not read"
@@ -131,10 +120,10 @@ async def test_code_that_was_not_read_is_told(
 async def test_an_unchanged_package_gives_no_page_and_no_archive(
     npm: NpmSource, there: Place
 ) -> None:
-    (page,) = await pages(npm)
+    (page,) = await pages(npm, TARGET)
     assert isinstance(page.checkpoint, dict)
     asked = len(there.asked)
-    assert await pages(npm, checkpoint=page.checkpoint) == []
+    assert await pages(npm, TARGET, checkpoint=page.checkpoint) == []
     assert len(there.asked) == asked + 1
 
 
@@ -143,7 +132,7 @@ async def test_downloads_are_asked_for_where_somebody_counts_them(
 ) -> None:
     async with Fetcher(options(), "npm") as fetcher:
         settings = Settings(npm_registry_url=there.url, npm_downloads_url=there.url)
-        harvest = await harvested(NpmSource(fetcher, settings))
+        harvest = await harvested(NpmSource(fetcher, settings), TARGET)
     assert harvest.fields.downloads == 4321
     assert "/downloads/point/last-month/@acme/files" in there.paths
 
@@ -158,7 +147,7 @@ async def test_a_package_with_too_many_versions_is_read_by_its_latest(
         return web.Response(body=b" " * (10 << 20))
 
     registry.broken["/@acme%2F"] = long
-    harvest = await harvested(npm)
+    harvest = await harvested(npm, TARGET)
     assert harvest.releases is msgspec.UNSET
     assert isinstance(harvest.tools, list)
     assert [tool.name for tool in harvest.tools] == ["read_file", "listed"]
@@ -173,7 +162,7 @@ async def test_a_package_without_repository_is_named_by_itself(
     registry.archive = tarball(
         {"package.json": json.dumps(plain).encode(), "readme.md": readme}
     )
-    harvest = await harvested(npm)
+    harvest = await harvested(npm, TARGET)
     assert harvest.primary_url == "pkg:npm/%40acme/files"
     assert harvest.registry_name == "io.github.acme/by-readme"
     assert harvest.fields.host_type == "npm"
@@ -242,7 +231,7 @@ async def test_a_url_of_the_registry_names_its_package(
 async def test_without_a_registry_it_says_which_variable_to_set() -> None:
     async with Fetcher(options(), "npm") as fetcher:
         with pytest.raises(InvalidSettings, match="NPM_REGISTRY_URL"):
-            await pages(NpmSource(fetcher, Settings()))
+            await pages(NpmSource(fetcher, Settings()), TARGET)
 
 
 async def test_an_archive_that_is_another_one_is_refused(
@@ -254,7 +243,7 @@ async def test_an_archive_that_is_another_one_is_refused(
         return web.Response(body=other)
 
     registry.broken["/@acme/files/-/"] = swapped
-    error = await failed(npm)
+    error = await failed(npm, TARGET)
     assert "sha512 of the archive" in error.message
 
 
@@ -299,7 +288,7 @@ async def test_a_broken_registry_fails_its_package_in_time(
 ) -> None:
     registry.broken[path] = handler
     began_at = time.monotonic()
-    assert (await failed(npm)).reason == reason
+    assert (await failed(npm, TARGET)).reason == reason
     assert time.monotonic() - began_at < 30
 
 
@@ -310,7 +299,7 @@ async def test_an_archive_is_only_fetched_from_the_web(
     npm: NpmSource, registry: Registry, dist: object
 ) -> None:
     registry.document["versions"]["1.2.0"]["dist"] = dist
-    assert "no archive" in (await failed(npm)).message
+    assert "no archive" in (await failed(npm, TARGET)).message
 
 
 async def test_an_archive_on_a_private_address_is_refused(
@@ -318,4 +307,4 @@ async def test_an_archive_on_a_private_address_is_refused(
 ) -> None:
     archive = "http://127.0.0.2:1/x.tgz"
     registry.document["versions"]["1.2.0"]["dist"] = {"tarball": archive}
-    assert (await failed(npm)).reason == "refused_address"
+    assert (await failed(npm, TARGET)).reason == "refused_address"

@@ -10,16 +10,24 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from service.errors import InvalidSettings, SourceFailed
-from service.models_harvest import Harvest, Order, Page
+from service.errors import InvalidSettings
 from service.settings import Settings
 from service.sources.fetch import Fetcher
 from service.sources.image_config import entry_of, variables_of
 from service.sources.oci import OciSource, read_image
 from service.sources.requests import Limits
-from tests.harvest.places import Handler, Place, options, place
+from tests.harvest.places import (
+    Handler,
+    Place,
+    failed,
+    harvested,
+    options,
+    pages,
+    place,
+)
 
 Json = dict[str, Any]
+TARGET = "acme/files:1.0"
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DIGEST = "sha256:" + "0" * 64
@@ -133,26 +141,6 @@ async def oci(there: Place) -> AsyncIterator[OciSource]:
         yield OciSource(fetcher, Settings(oci_registry_url=there.url))
 
 
-async def pages(
-    oci: OciSource, target: str = "acme/files:1.0", **order: Any
-) -> list[Page]:
-    return [page async for page in oci.harvest(Order(target=target, **order))]
-
-
-async def harvested(oci: OciSource, target: str = "acme/files:1.0") -> Harvest:
-    (page,) = await pages(oci, target)
-    (harvest,) = page.harvests
-    whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
-    assert whole == harvest
-    return harvest
-
-
-async def failed(oci: OciSource, target: str = "acme/files:1.0") -> SourceFailed:
-    with pytest.raises(SourceFailed) as caught:
-        await pages(oci, target)
-    return caught.value
-
-
 @pytest.mark.parametrize("tag", ["1.0", "single"])
 async def test_an_image_is_read_without_a_layer(
     oci: OciSource, registry: Registry, there: Place, tag: str
@@ -185,7 +173,7 @@ async def test_a_token_is_had_where_the_registry_says(
     oci: OciSource, registry: Registry, there: Place
 ) -> None:
     registry.needs_token = True
-    await harvested(oci)
+    await harvested(oci, TARGET)
     assert [path.partition("?")[0] for path in there.paths].count("/token") == 1
     assert len(there.paths) == 5
 
@@ -193,10 +181,10 @@ async def test_a_token_is_had_where_the_registry_says(
 async def test_the_same_image_gives_no_page_and_no_second_call(
     oci: OciSource, there: Place
 ) -> None:
-    (page,) = await pages(oci)
+    (page,) = await pages(oci, TARGET)
     asked = len(there.asked)
     assert isinstance(page.checkpoint, dict)
-    assert await pages(oci, checkpoint=page.checkpoint) == []
+    assert await pages(oci, TARGET, checkpoint=page.checkpoint) == []
     assert len(there.asked) == asked + 1
 
 
@@ -208,7 +196,7 @@ async def test_what_is_not_what_its_digest_says_is_refused(
     if kind == "config":
         digest = registry.manifest["config"]["digest"]
     registry.blobs[digest] += b" "
-    assert "digest" in (await failed(oci)).message
+    assert "digest" in (await failed(oci, TARGET)).message
 
 
 @pytest.mark.parametrize(
@@ -226,7 +214,7 @@ async def test_a_manifest_that_is_none_fails(
     oci: OciSource, registry: Registry, manifest: Json
 ) -> None:
     registry.tags["1.0"] = manifest
-    assert (await failed(oci)).reason == "bad_answer"
+    assert (await failed(oci, TARGET)).reason == "bad_answer"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +234,7 @@ async def test_a_challenge_leads_nowhere_else(
         return web.Response(status=401, headers={"WWW-Authenticate": challenge})
 
     registry.broken["/v2/"] = wants_more
-    assert (await failed(oci)).reason == reason
+    assert (await failed(oci, TARGET)).reason == reason
 
 
 async def test_a_token_that_does_not_help_is_asked_for_once(
@@ -258,7 +246,7 @@ async def test_a_token_that_does_not_help_is_asked_for_once(
         return web.json_response({"access_token": "wrong"})
 
     registry.broken["/token"] = wrong
-    assert (await failed(oci)).reason == "unauthorized"
+    assert (await failed(oci, TARGET)).reason == "unauthorized"
     assert len(there.asked) == 3
 
 
@@ -286,7 +274,7 @@ async def test_a_broken_registry_fails_its_image_in_time(
 ) -> None:
     registry.broken[path] = handler
     began_at = time.monotonic()
-    assert (await failed(oci)).reason == reason
+    assert (await failed(oci, TARGET)).reason == reason
     assert time.monotonic() - began_at < 30
 
 
@@ -319,7 +307,7 @@ def test_a_text_names_an_image_or_none(text: str, target: str | None) -> None:
 async def test_without_a_registry_it_says_which_variable_to_set() -> None:
     async with Fetcher(options(), "oci") as fetcher:
         with pytest.raises(InvalidSettings, match="OCI_REGISTRY_URL"):
-            await pages(OciSource(fetcher, Settings()))
+            await pages(OciSource(fetcher, Settings()), TARGET)
 
 
 def test_an_image_in_the_namespace_of_its_owner_says_how_to_run_it() -> None:

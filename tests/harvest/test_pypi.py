@@ -10,16 +10,25 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from service.errors import InvalidSettings, SourceFailed
-from service.models_harvest import FoundTool, Harvest, Order, Page
+from service.errors import InvalidSettings
+from service.models_harvest import FoundTool
 from service.settings import Settings
 from service.sources.fetch import Fetcher
 from service.sources.pypi import PypiSource
 from service.sources.requests import Limits
 from tests.harvest.packed import tarball, wheel
-from tests.harvest.places import Handler, Place, options, place
+from tests.harvest.places import (
+    Handler,
+    Place,
+    failed,
+    harvested,
+    options,
+    pages,
+    place,
+)
 
 Json = dict[str, Any]
+TARGET = "notes"
 CODE = b'''
 import subprocess as sp
 from mcp.server.fastmcp import FastMCP
@@ -142,26 +151,8 @@ async def pypi(there: Place) -> AsyncIterator[PypiSource]:
         yield PypiSource(fetcher, Settings(pypi_url=f"{there.url}/simple/"))
 
 
-async def pages(pypi: PypiSource, target: str = "notes", **order: Any) -> list[Page]:
-    return [page async for page in pypi.harvest(Order(target=target, **order))]
-
-
-async def harvested(pypi: PypiSource) -> Harvest:
-    (page,) = await pages(pypi)
-    (harvest,) = page.harvests
-    whole = msgspec.json.decode(msgspec.json.encode(harvest), type=Harvest)
-    assert whole == harvest
-    return harvest
-
-
-async def failed(pypi: PypiSource) -> SourceFailed:
-    with pytest.raises(SourceFailed) as caught:
-        await pages(pypi)
-    return caught.value
-
-
 async def test_a_package_is_read_with_all_that_it_says(pypi: PypiSource) -> None:
-    harvest = await harvested(pypi)
+    harvest = await harvested(pypi, TARGET)
     assert harvest.primary_url == "https://github.com/acme/notes#pkg:pypi/notes"
     assert harvest.registry_name == "io.github.acme/notes"
     assert msgspec.to_builtins(harvest.fields) == {
@@ -179,7 +170,7 @@ async def test_a_package_is_read_with_all_that_it_says(pypi: PypiSource) -> None
 async def test_tools_and_risks_come_from_the_wheel_without_running_it(
     pypi: PypiSource, there: Place
 ) -> None:
-    harvest = await harvested(pypi)
+    harvest = await harvested(pypi, TARGET)
     assert harvest.tools == [
         FoundTool(
             name="find",
@@ -206,7 +197,7 @@ async def test_without_a_wheel_the_source_is_read(
 ) -> None:
     index.without_wheels()
     index.info |= {"requires_dist": None, "description": ""}
-    harvest = await harvested(pypi)
+    harvest = await harvested(pypi, TARGET)
     assert there.paths[1] == "/files/notes-1.10.tar.gz"
     assert harvest.registry_name == "io.github.acme/in-the-source"
     assert isinstance(harvest.tools, list)
@@ -224,7 +215,7 @@ async def test_without_a_wheel_the_source_is_read(
 async def test_versions_are_sorted_as_versions_and_those_taken_back_left_out(
     pypi: PypiSource,
 ) -> None:
-    releases = (await harvested(pypi)).releases
+    releases = (await harvested(pypi, TARGET)).releases
     assert isinstance(releases, list)
     assert [(r.version, r.published_at) for r in releases] == [
         ("2.0rc1", "2026-03-01T00:00:00.000000Z"),
@@ -239,11 +230,11 @@ async def test_the_latest_version_is_found_by_its_number(
     index.versions["2.0"] = [
         {**index.versions["1.10"][0], "upload_time_iso_8601": "2026-05-01T00:00:00Z"}
     ]
-    assert (await harvested(pypi)).fields.description == "The next one"
+    assert (await harvested(pypi, TARGET)).fields.description == "The next one"
 
 
 async def test_dependencies_have_their_types(pypi: PypiSource) -> None:
-    found = (await harvested(pypi)).dependencies
+    found = (await harvested(pypi, TARGET)).dependencies
     assert isinstance(found, list)
     assert [(d.library_name, d.version_constraint, d.type) for d in found] == [
         ("mcp", ">=1.2", "runtime"),
@@ -256,7 +247,7 @@ async def test_a_package_without_archive_is_read_all_the_same(
 ) -> None:
     index.versions["1.10"] = [index.file("notes-1.10.exe", "2026-02-01T00:00:00Z")]
     index.info["project_urls"] = None
-    harvest = await harvested(pypi)
+    harvest = await harvested(pypi, TARGET)
     assert harvest.primary_url == "pkg:pypi/notes"
     assert harvest.tools == []
     assert harvest.fields.host_type == "pypi"
@@ -292,7 +283,7 @@ async def test_an_index_with_the_simple_api_alone_is_read_by_that(
         return web.json_response({"files": simple}, headers={"ETag": '"simple"'})
 
     index.broken = {"/pypi": replies(404), "/simple/notes/": answer}
-    harvest = await harvested(pypi)
+    harvest = await harvested(pypi, TARGET)
     assert harvest.primary_url == "https://github.com/acme/notes#pkg:pypi/notes"
     assert harvest.fields.description == "Notes"
     assert harvest.fields.readme_content == "# Read me"
@@ -309,10 +300,10 @@ async def test_an_index_with_the_simple_api_alone_is_read_by_that(
 async def test_an_unchanged_package_gives_no_page(
     pypi: PypiSource, there: Place
 ) -> None:
-    (page,) = await pages(pypi)
+    (page,) = await pages(pypi, TARGET)
     asked = len(there.asked)
     assert isinstance(page.checkpoint, dict)
-    assert await pages(pypi, checkpoint=page.checkpoint) == []
+    assert await pages(pypi, TARGET, checkpoint=page.checkpoint) == []
     assert len(there.asked) == asked + 1
 
 
@@ -346,14 +337,14 @@ async def test_a_url_of_the_index_names_its_package(
 async def test_without_an_index_it_says_which_variable_to_set() -> None:
     async with Fetcher(options(), "pypi") as fetcher:
         with pytest.raises(InvalidSettings, match="PYPI_URL"):
-            await pages(PypiSource(fetcher, Settings()))
+            await pages(PypiSource(fetcher, Settings()), TARGET)
 
 
 async def test_an_archive_that_is_another_one_is_refused(
     pypi: PypiSource, index: Index
 ) -> None:
     index.archives["notes-1.10-py3-none-any.whl"] = wheel({"evil.py": b"eval(x)"})
-    assert "sha256 of the archive" in (await failed(pypi)).message
+    assert "sha256 of the archive" in (await failed(pypi, TARGET)).message
 
 
 def replies(status: int = 200, **given: Any) -> Handler:
@@ -382,5 +373,5 @@ async def test_a_broken_index_fails_its_package_in_time(
 ) -> None:
     index.broken[path] = handler
     began_at = time.monotonic()
-    assert (await failed(pypi)).reason == reason
+    assert (await failed(pypi, TARGET)).reason == reason
     assert time.monotonic() - began_at < 30
