@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import aiosql
@@ -45,20 +46,21 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def load_queries(dialect: Dialect) -> dict[str, Query]:
-    """Every query of a dialect by name.
+    """Every query of a dialect by name; files are read once in a process.
 
     Raises McpsError when a name occurs twice, because aiosql would keep the last in
     silence, and when SQLite has other queries than PostgreSQL.
     """
     folder = resource("queries")
     if dialect == "postgresql":
-        return _load(folder, dialect)
+        return dict(_load(folder, dialect))
     found = _load(folder / dialect, dialect)
     require_same(dialect, _signatures(_load(folder, "postgresql")), _signatures(found))
-    return found
+    return dict(found)
 
 
-def _load(folder: Path, dialect: Dialect) -> dict[str, Query]:
+@cache
+def _load(folder: Path, dialect: Dialect) -> Mapping[str, Query]:
     found: dict[str, Query] = {}
     for path in sorted(folder.glob("*.sql")):
         for query in read_queries(path, dialect):
