@@ -4,7 +4,7 @@ With several workers prometheus-client works in multiprocess mode: gauges carry 
 in which the workers' values are put together.
 """
 
-import os
+from typing import Any
 
 from prometheus_client import (
     Counter,
@@ -17,13 +17,34 @@ from prometheus_client import (
 
 from service.errors import Unavailable
 
+_Number = values.ValueClass
+
+
+class _Counted(_Number):  # type: ignore[misc,valid-type]
+    """A number that the thread of the event loop alone changes: it needs no lock.
+
+    With several workers it has a place in the file of its process, and is written there
+    as the double that it is. What the library does each time took 18 us of a request.
+    """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self._place = 0
+        self._numbers: Any = [0.0]
+        if self._multiprocess:
+            file = self._file
+            # When the file grows it is mapped anew, but this part stays part of it.
+            self._numbers = memoryview(file._m).cast("d")  # noqa: SLF001 - as it says
+            self._place = file._positions[self._key] // 8  # noqa: SLF001
+
+    def inc(self, amount: float) -> None:
+        """Count on."""
+        self._value += amount
+        self._numbers[self._place] = self._value
+
+
 disable_created_metrics()  # type: ignore[no-untyped-call]
-if values.ValueClass is not values.MutexValue:
-    # No process of ours forks, and to ask for its number each time is 4 % of a request.
-    _process = os.getpid()
-    values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
-        lambda: _process
-    )
+values.ValueClass = _Counted
 
 # Every reason has its series from the start, so that a rate sees the first one.
 UNAVAILABLE_CODES = (
