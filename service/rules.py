@@ -42,8 +42,9 @@ _RANGE = re.compile(
 )
 _SUBFOLDER = re.compile(r"[A-Za-z0-9_./-]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_WORD = re.compile(r"\S+")
 _IMAGE_VERSION = re.compile(
-    r"[^@]+(?::[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[a-f0-9]{64})"
+    r"(?!.*://)[^@]+(?::[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[a-f0-9]{64})"
 )
 _FORGES = {"github": "github.com", "gitlab": "gitlab.com"}
 _LOCAL = re.compile(r"localhost|.*\.localhost|127(?:\.[0-9]+){3}|::1")
@@ -149,9 +150,9 @@ def packages(document: Object) -> Iterator[Finding]:
     """Each package is named in the way of its registry."""
     for path, package in _objects(document, "packages"):
         identifier = package.get("identifier")
-        if isinstance(identifier, str) and re.search(r"\s", identifier):
-            where = f"{path}.identifier"
-            yield _finding(where, "must not hold blanks", "package-identifier")
+        if isinstance(identifier, str) and not _WORD.fullmatch(identifier):
+            message = "must not be empty or hold blanks"
+            yield _finding(f"{path}.identifier", message, "package-identifier")
         kind = package.get("registryType")
         if isinstance(kind, str) and kind not in PACKAGE_TYPES:
             message = f"is none of {', '.join(PACKAGE_TYPES)}: clients may not run it"
@@ -290,8 +291,10 @@ def _repository_url(source: str, url: str) -> Iterator[Finding]:
         yield _finding("repository.source", message, "repository-source")
         return
     parts = _split(url)
-    names = parts.path.strip("/").split("/")
-    fits = parts.hostname in (host, f"www.{host}") and len(names) >= 2 and all(names)
+    names = parts.path.removesuffix("/").split("/")[1:]
+    is_there = parts.netloc.lower() in (host, f"www.{host}")
+    is_plain = parts.scheme in {"https", "http"} and not parts.query + parts.fragment
+    fits = is_there and is_plain and len(names) >= 2 and all(names)
     if not fits or (source == "github" and len(names) != 2):
         message = f"must be https://{host}/owner/repository"
         yield _finding("repository.url", message, "repository-url")

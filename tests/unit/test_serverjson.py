@@ -155,6 +155,11 @@ def test_the_shape_is_checked_with_the_place(
             "packages[0].identifier",
         ),
         (
+            {"packages": [package(identifier="")]},
+            "package-identifier",
+            "packages[0].identifier",
+        ),
+        (
             {"packages": [package(version=None)]},
             "package-version",
             "packages[0].version",
@@ -238,6 +243,30 @@ def test_a_subfolder_is_a_clean_path(subfolder: str) -> None:
     assert found == [("repository-subfolder", "repository.subfolder")]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript://github.com/a/b",
+        "ftp://github.com/a/b",
+        "https://somebody@github.com/a/b",
+        "https://github.com:8443/a/b",
+        "https://github.com/a/b?tab=readme",
+        "https://github.com//a/b",
+        "https://github.com.example/a/b",
+    ],
+)
+def test_the_url_of_a_repository_leads_to_it_and_nowhere_else(url: str) -> None:
+    found = meaning(document(repository={"url": url, "source": "github"}))
+    assert found == [("repository-url", "repository.url")]
+
+
+def test_the_usual_ways_to_name_a_repository_are_taken() -> None:
+    github = {"url": "http://www.GitHub.com/a/b.git/", "source": "github"}
+    gitlab = {"url": "https://gitlab.com/group/subgroup/b", "source": "gitlab"}
+    for place in (github, gitlab):
+        assert meaning(document(repository=place)) == []
+
+
 def test_an_older_schema_is_only_a_warning() -> None:
     older = document(**{"$schema": SCHEMA.replace("2025-12-11", "2025-10-17")})
     (finding,) = check(older | {"remotes": []})
@@ -246,14 +275,19 @@ def test_an_older_schema_is_only_a_warning() -> None:
 
 def test_images_bundles_and_arguments_have_rules_of_their_own() -> None:
     image = package(registryType="oci", identifier="images.example/forecast")
+    address = package(
+        registryType="oci", identifier="https://a.example/b:1", version=None
+    )
     bundle = package(registryType="mcpb", identifier="https://x.example/a.zip")
     odd = [{"type": "named", "name": "--a <b>", "value": "--a <b>=1"}]
-    found = meaning(document(packages=[image, bundle, package(runtimeArguments=odd)]))
+    named = package(runtimeArguments=odd)
+    found = meaning(document(packages=[image, bundle, named, address]))
     assert found == [
         ("package-image", "packages[0].identifier"),
         ("package-image-fields", "packages[0].version"),
         ("package-hash", "packages[1].fileSha256"),
         ("package-bundle-url", "packages[1].identifier"),
+        ("package-image", "packages[3].identifier"),
         ("argument-name", "packages[2].runtimeArguments[0].name"),
         ("argument-value", "packages[2].runtimeArguments[0].value"),
     ]
