@@ -205,6 +205,5 @@ class LaunchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which server."""
 
     server: Annotated[
-        str,
-        Meta(min_length=1, max_length=1024, description="A registry name; needed"),
-    ] = "-"
+        str, Meta(min_length=1, max_length=1024, description="A registry name")
+    ]

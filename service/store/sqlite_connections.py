@@ -176,7 +176,11 @@ def utc_text(text: str | None) -> str | None:
     if text is None or text in {"infinity", "-infinity"}:
         return text
     at = datetime.fromisoformat(text)
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        # Before the year 1 or after 9999 in UTC, where only PostgreSQL goes on.
+        return "-infinity" if at.year == 1 else "infinity"
     return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 

@@ -42,11 +42,10 @@ _PREFLIGHT_HEADERS = [
         b"access-control-allow-headers",
         (
             b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-            b"X-API-Key"
+            b"X-API-Key, *"
         ),
     ),
     (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
 ]
 UNMATCHED = "unmatched"
 

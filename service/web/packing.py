@@ -1,6 +1,7 @@
 """Content encodings: which one a client takes, and bodies packed in it."""
 
 import asyncio
+import re
 import zlib
 from functools import lru_cache
 
@@ -14,20 +15,32 @@ ENCODINGS = (IDENTITY, GZIP, ZSTD)
 SMALLEST_BYTES = 1024
 # More would hold up every other request.
 THREADED_BYTES = 1 << 17
+_WEIGHT = re.compile(rb"\bq\s*=\s*([01](?:\.[0-9]{0,3})?)")
 GZIP_LEVEL = 5
 ZSTD_LEVEL = 3
 
 
 @lru_cache(maxsize=256)
 def encoding_for(accepted: bytes) -> bytes:
-    """The best encoding that an Accept-Encoding header names (RFC 9110, 12.5.3)."""
-    weights: dict[bytes, bool] = {}
+    """The best encoding for an Accept-Encoding header (RFC 9110, 12.5.3).
+
+    No encoding at all is the best one only for who says that they like it better.
+    """
+    weights: dict[bytes, float] = {}
     for part in accepted.lower().split(b","):
-        name, _, rest = part.partition(b";")
-        weight = rest.strip().removeprefix(b"q=").strip(b"0. ")
-        weights[name.strip()] = bool(weight) or not rest
-    others = weights.get(b"*", False)
-    return next((name for name in (ZSTD, GZIP) if weights.get(name, others)), IDENTITY)
+        name, _, parameters = part.partition(b";")
+        weights[name.strip()] = _weight(parameters)
+    others = weights.get(b"*", 0.0)
+    best = max((ZSTD, GZIP), key=lambda name: weights.get(name, others))
+    weight = weights.get(best, others)
+    is_liked = weight > 0 and weight >= weights.get(b"identity", 0.0)
+    return best if is_liked else IDENTITY
+
+
+def _weight(parameters: bytes) -> float:
+    """How much an encoding is liked, 0 to 1; 1 where that is not said."""
+    match = _WEIGHT.search(parameters)
+    return float(match[1]) if match else 1.0
 
 
 async def packed(body: bytes, encoding: bytes) -> bytes:

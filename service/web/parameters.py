@@ -18,7 +18,8 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 MAX_QUERY_BYTES = 8192
 CACHED_BYTES = 512
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-INTEGER = re.compile(r"-?[0-9]{1,18}\Z", re.ASCII)
+INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z", re.ASCII)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z")
 _BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 
 
@@ -103,5 +104,7 @@ def _plain(name: str, value: str, shape: type) -> str:
 
 def _mismatch(error: msgspec.ValidationError) -> InvalidInput:
     message, _, place = str(error).partition(" - at `$.")
+    if missing := _MISSING.match(message):
+        return InvalidInput.at(f"query.{missing[1]}", "is needed")
     name = place.rstrip("`")
     return InvalidInput.at(f"query.{name}" if name else "query", message)

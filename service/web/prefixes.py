@@ -33,8 +33,14 @@ def routes(handlers: Handlers) -> list[HTTPRouteHandler]:
 
 
 def part(request: Request[Any, Any, Any], name: str) -> str:
-    """A part of the path as text; see paths.py."""
-    return decode(request.path_params[name].encode("latin-1"), f"path.{name}")
+    """A part of the path as text; see paths.py.
+
+    A name that lacks its slash was encoded twice, by a client or by a proxy.
+    """
+    text = decode(request.path_params[name].encode("latin-1"), f"path.{name}")
+    if "%" in text and name == "server" and "/" not in text:
+        return decode(text.encode(), f"path.{name}")
+    return text
 
 
 def _name(prefix: str, handler: Any) -> str:  # noqa: ANN401 - a function

@@ -49,6 +49,7 @@ _FROM_LITESTAR: dict[int, type[errors.McpsError]] = {
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
 }
+_SAYS = {404: "there is no such path here: /docs lists all of them"}
 
 
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
@@ -93,8 +94,12 @@ def handle_error(_request: Request[Any, Any, Any], error: Exception) -> Answer:
         return problem(error)
     if isinstance(error, HTTPException) and error.status_code in _FROM_LITESTAR:
         headers = error.headers or {}
-        answer = problem(_FROM_LITESTAR[error.status_code]())
+        answer = problem(
+            _FROM_LITESTAR[error.status_code](_SAYS.get(error.status_code))
+        )
         if allow := headers.get("Allow") or headers.get("allow"):
+            # What answers GET answers HEAD, which Litestar does not hear of.
+            allow = allow.replace("GET", "GET, HEAD")
             answer.raw_headers.append((b"allow", allow.encode()))
         return answer
     return unexpected(error)

@@ -38,6 +38,7 @@ _FRESH = "max-age=30, stale-while-revalidate=60, stale-if-error=86400"
 _HIT = (b"cache-status", b"mcps; hit")
 _MISS = (b"cache-status", b"mcps; fwd=uri-miss")
 _OUTDATED = (b"cache-status", b"mcps; fwd=stale")
+_ON_REQUEST = (b"cache-status", b"mcps; fwd=request")
 _COUNTS = {
     result: metrics.CACHE_ANSWERS.labels(result)
     for result in ("hit", "miss", "outdated", "stale")
@@ -116,10 +117,10 @@ class Reads:
         if self._is_keyed(exchange):
             await self._check.may_read(exchange.scope["headers"])
         serial = await self._serial()
-        if not self._is_on or b"no-cache" in exchange.headers.get(
-            b"cache-control", b""
-        ):
-            return await self._asked(exchange, None, await self._ask(exchange, serial))
+        control = exchange.headers.get(b"cache-control", b"")
+        if not self._is_on or b"no-cache" in control.lower():
+            outcome = await self._ask(exchange, serial)
+            return await self._asked(exchange, None, outcome, _ON_REQUEST)
         kept = self._cache.get(_key(exchange))
         if kept is not None:
             if serial is None:
@@ -180,13 +181,17 @@ class Reads:
         return Outcome(answer, route, kept)
 
     async def _asked(
-        self, exchange: Exchange, outdated: Kept | None, outcome: Outcome
+        self,
+        exchange: Exchange,
+        outdated: Kept | None,
+        outcome: Outcome,
+        reason: Header = _MISS,
     ) -> Answer:
         """What was asked for, or what was there before when the database is away."""
         exchange.scope.setdefault("path_template", outcome.route)
         if outcome.kept is not None:
             _COUNTS["outdated" if outdated else "miss"].inc()
-            status = _OUTDATED if outdated else _MISS
+            status = _OUTDATED if outdated else reason
             return await self._packed(exchange, outcome.kept, status)
         answer = outcome.answer
         if answer.status_code == _UNAVAILABLE and outdated is not None:
@@ -256,9 +261,10 @@ def _held(exchange: Exchange, serial: int) -> bytes:
 
 
 def _encoding(exchange: Exchange, kept: Kept) -> bytes:
-    if len(kept.forms[IDENTITY].body) < SMALLEST_BYTES:
+    accepted = exchange.headers.get(b"accept-encoding", b"")
+    if len(kept.forms[IDENTITY].body) < SMALLEST_BYTES and b"identity" not in accepted:
         return IDENTITY
-    return encoding_for(exchange.headers.get(b"accept-encoding", b""))
+    return encoding_for(accepted)
 
 
 def _shown(exchange: Exchange, kept: Kept, form: Form, status: Header) -> Answer:

@@ -154,13 +154,20 @@ def _refusal(status: int, title: str, code: str, detail: str) -> bytes:
     head = (
         f"HTTP/1.1 {status} {title}\r\n"
         "content-type: application/problem+json; charset=utf-8\r\n"
+        "access-control-allow-origin: *\r\n"
         f"content-length: {len(body)}\r\n"
         "connection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
-_REFUSED = _refusal(400, "Bad Request", "invalid", "This is no HTTP/1.1 request.")
+_REFUSED = _refusal(
+    400,
+    "Bad Request",
+    "invalid",
+    "This is no HTTP/1.1 request: what is not ASCII, and blanks in a URL, have to be "
+    "percent-encoded.",
+)
 _TOO_LONG = _refusal(
     431,
     "Request Header Fields Too Large",

@@ -218,6 +218,7 @@ async def test_a_refusal_is_a_problem_document(service: Service) -> None:
         heard = await talk(port_of(service), raw)
         head, _, body = heard.data.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
+        assert b"access-control-allow-origin: *" in head
         assert json.loads(body)["status"] == status == heard.statuses[0]
         assert heard.is_closed
 

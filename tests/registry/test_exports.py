@@ -112,10 +112,17 @@ async def test_one_server_comes_with_what_starts_it(client: httpx.AsyncClient) -
 
 
 @pytest.mark.usefixtures("filled")
-@pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y", None])
+@pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y"])
 async def test_a_server_that_cannot_be_started_is_not_found(
-    client: httpx.AsyncClient, name: str | None
+    client: httpx.AsyncClient, name: str
 ) -> None:
-    params = {"server": name} if name else {}
-    answer = await client.get("/exports/mcp.json", params=params)
+    answer = await client.get("/exports/mcp.json", params={"server": name})
     assert answer.status_code == 404
+
+
+async def test_the_parameter_that_is_missing_is_named(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/exports/mcp.json")
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "query.server: is needed"

@@ -105,6 +105,22 @@ async def test_updated_since_shows_what_was_deleted(client: httpx.AsyncClient) -
     assert len(keys(found)) == 5
 
 
+@pytest.mark.usefixtures("filled")
+async def test_a_time_at_the_end_of_the_calendar_is_a_time(
+    client: httpx.AsyncClient,
+) -> None:
+    """In UTC these lie before the year 1 and after the year 9999."""
+    first = await page(client, updated_since="0001-01-01T00:00:00+14:00")
+    assert len(keys(first)) == 5
+    last = await page(client, updated_since="9999-12-31T23:59:59-14:00")
+    assert keys(last) == []
+
+
+async def test_a_number_is_written_in_one_way(client: httpx.AsyncClient) -> None:
+    refused = await client.get("/v0.1/servers?limit=05")
+    assert refused.json()["detail"] == "query.limit: expected a whole number"
+
+
 @pytest.mark.parametrize(
     ("query", "status", "place"),
     [
@@ -112,6 +128,7 @@ async def test_updated_since_shows_what_was_deleted(client: httpx.AsyncClient) -
         ("limit=101", 422, "query.limit"),
         ("limit=x", 422, "query.limit"),
         ("limit=1e3", 422, "query.limit"),
+        ("limit=05", 422, "query.limit"),
         ("status=gone", 422, "query.status"),
         ("include_deleted=perhaps", 422, "query.include_deleted"),
         ("updated_since=yesterday", 400, "query.updated_since"),
@@ -221,7 +238,7 @@ async def test_search_ranks_names_first_and_mends_typing_errors(
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("prefix", ["/v0.1", "/v0"])
-@pytest.mark.parametrize("slash", ["%2F", "%2f", "/"])
+@pytest.mark.parametrize("slash", ["%2F", "%2f", "/", "%252F"])
 async def test_a_name_may_be_written_with_either_slash(
     client: httpx.AsyncClient, prefix: str, slash: str
 ) -> None:

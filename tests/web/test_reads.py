@@ -33,6 +33,11 @@ ACCEPTED = {
     "zstd": "zstd",
     "gzip, zstd": "zstd",
     "gzip;q=0.5, zstd;q=0": "gzip",
+    "gzip, zstd;q=0.5": "gzip",
+    "br;q=1.0, gzip;q=0.8, *;q=0.1": "gzip",
+    "identity;q=0, *": "zstd",
+    "identity, gzip;q=0.5": None,
+    "gzip;q=0.000": None,
     "*": "zstd",
     "br": None,
     "gzip;q=0": None,
@@ -154,6 +159,16 @@ async def test_answers_are_packed_as_the_client_likes(
         assert (await cached.get("/servers", headers=condition)).status_code == 304
 
 
+async def test_a_short_answer_is_packed_only_for_who_takes_nothing_else(
+    cached: httpx.AsyncClient,
+) -> None:
+    for accepted, encoding in (("gzip", None), ("identity;q=0, gzip", "gzip")):
+        headers = {"Accept-Encoding": accepted}
+        answer = await cached.get("/servers/1", headers=headers)
+        assert answer.headers.get("content-encoding") == encoding
+        assert answer.json()["id"] == 1
+
+
 async def test_a_packed_copy_may_be_what_an_edit_is_based_on(
     cached: httpx.AsyncClient, admin: Headers
 ) -> None:
@@ -202,8 +217,10 @@ async def test_no_cache_asks_the_database(cached: httpx.AsyncClient) -> None:
     before = asked.get()
     for _ in range(3):
         answer = await cached.get("/servers", headers={"Cache-Control": "no-cache"})
-        assert said(answer) == "mcps; fwd=uri-miss"
+        assert said(answer) == "mcps; fwd=request"
     assert asked.get() == before + 3
+    await cached.get("/servers", headers={"Cache-Control": "No-Cache"})
+    assert asked.get() == before + 4
 
 
 async def test_errors_are_not_kept(cached: httpx.AsyncClient) -> None:
