@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -95,11 +96,10 @@ class _Writer:
 
     def file(self, name: str, document: dict[str, Any]) -> McpFile | None:
         """The configuration; None when nothing can be started."""
-        launches = [self._remote(part) for part in _objects(document.get("remotes"))]
-        if not any(launches):
-            packages = _objects(document.get("packages"))
-            launches = [self._package(part) for part in packages[:1]]
-        launch = next(filter(None, launches), None)
+        remotes = map(self._remote, _objects(document.get("remotes")))
+        packages = map(self._package, _objects(document.get("packages")))
+        # The first that fits: nobody is asked for what the others would need.
+        launch = next(filter(None, chain(remotes, packages)), None)
         if launch is None:
             return None
         key = _PLAIN.sub("-", name.rpartition("/")[2])
@@ -120,11 +120,13 @@ class _Writer:
         )
 
     def _package(self, package: dict[str, Any]) -> Launch | None:
-        env = self._named(package.get("environmentVariables"))
-        started = _command(package, env)
+        variables = _objects(package.get("environmentVariables"))
+        names = [str(part["name"]) for part in variables if part.get("name")]
+        started = _command(package, names)
         if started is None:
             return None
         command, before, target = started
+        env = self._named(variables)
         return Launch(
             type="stdio",
             command=command,

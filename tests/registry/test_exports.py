@@ -111,6 +111,28 @@ async def test_one_server_comes_with_what_starts_it(client: httpx.AsyncClient) -
     assert remote.headers == {"Authorization": "Bearer ${input:token}"}
 
 
+async def test_the_first_way_that_fits_is_taken_and_asks_for_nothing_else(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    headers = [{"name": "X-Key"}]
+    old = {"type": "sse", "url": "https://a.example/sse", "headers": headers}
+    bundle = {"registryType": "mcpb", "environmentVariables": [{"name": "UNUSED"}]}
+    await load(
+        store,
+        item("io.b/two-remotes", remotes=[REMOTE, old]),
+        item("io.b/two-packages", packages=[bundle, OCI]),
+    )
+    for name, asked in (
+        ("two-remotes", {"tenant", "token"}),
+        ("two-packages", {"TOKEN"}),
+    ):
+        answer = await client.get(
+            "/exports/mcp.json", params={"server": f"io.b/{name}"}
+        )
+        file = msgspec.json.decode(answer.content, type=McpFile)
+        assert {prompt.id for prompt in file.inputs} == asked
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y"])
 async def test_a_server_that_cannot_be_started_is_not_found(
