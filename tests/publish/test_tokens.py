@@ -2,6 +2,7 @@
 
 import time
 from base64 import urlsafe_b64encode
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -77,6 +78,16 @@ async def test_processes_with_one_key_take_each_others_tokens(
     ).status_code == 200
     refused = await publish(client, bearer(other, ("publish", "*")), version="2.0.0")
     assert refused.status_code == 401
+
+
+async def test_the_clock_of_another_process_may_be_ahead(
+    client: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = SimpleNamespace(time=lambda: time.time() + 10)
+    with monkeypatch.context() as patched:
+        patched.setattr("service.tokens.time", ahead)
+        headers = bearer(settings, ("publish", "*"))
+    assert (await publish(client, headers)).status_code == 200
 
 
 async def test_forged_and_expired_tokens_are_refused(
