@@ -15,6 +15,7 @@ from service.web.parameters import (
     INTEGER,
     MAX_QUERY_BYTES,
     decode,
+    mismatch,
     shapes_of,
 )
 
@@ -55,7 +56,9 @@ def _read(raw: bytes, kind: type[Query]) -> Query:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        if str(error).endswith(" - at `$.cursor`"):
+            raise InvalidCursor from None
+        raise mismatch(error, kind, Unprocessable) from None
 
 
 _read_cached = lru_cache(maxsize=4096)(_read)
@@ -67,11 +70,3 @@ def _plain(name: str, value: str, shape: type) -> str:
     if shape is bool and value.lower() not in _BOOLEANS:
         raise Unprocessable.at(f"query.{name}", "expected true or false")
     return _BOOLEANS[value.lower()] if shape is bool else value
-
-
-def _misfit(error: msgspec.ValidationError) -> InvalidInput:
-    message, _, place = str(error).partition(" - at `$.")
-    name = place.rstrip("`")
-    if name == "cursor":
-        return InvalidCursor()
-    return Unprocessable.at(f"query.{name}" if name else "query", message)

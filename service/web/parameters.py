@@ -20,6 +20,8 @@ CACHED_BYTES = 512
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})\Z", re.ASCII)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
+# That a pattern does not fit, or that one of some words is expected, but not which.
+_IS_TERSE = re.compile(r"Invalid enum value|Expected `str` matching regex")
 _BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 
 
@@ -69,7 +71,7 @@ def _read(raw: bytes, kind: type[Query]) -> Query:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _mismatch(error) from None
+        raise mismatch(error, kind) from None
 
 
 _read_cached = lru_cache(maxsize=4096)(_read)
@@ -102,9 +104,33 @@ def _plain(name: str, value: str, shape: type) -> str:
     return value
 
 
-def _mismatch(error: msgspec.ValidationError) -> InvalidInput:
+@cache
+def _hints(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """What may stand in the parameters that take a few words or a pattern."""
+    _, components = msgspec.json.schema_components([kind])
+    shapes = components[kind.__name__].get("properties", {})
+    hints = {name: _hint(shape) for name, shape in shapes.items()}
+    return {name: hint for name, hint in hints.items() if hint}
+
+
+def _hint(shape: dict[str, Any]) -> str:
+    if "enum" in shape:
+        return f"expected one of {', '.join(map(str, shape['enum']))}"
+    if "pattern" in shape and "description" in shape:
+        return f"expected: {shape['description']}"
+    return ""
+
+
+def mismatch(
+    error: msgspec.ValidationError,
+    kind: type[msgspec.Struct],
+    refusal: type[InvalidInput] = InvalidInput,
+) -> InvalidInput:
+    """What is wrong with the parameters, in words of those who send them."""
     message, _, place = str(error).partition(" - at `$.")
     if missing := _MISSING.match(message):
-        return InvalidInput.at(f"query.{missing[1]}", "is needed")
+        return refusal.at(f"query.{missing[1]}", "is needed")
     name = place.rstrip("`")
-    return InvalidInput.at(f"query.{name}" if name else "query", message)
+    if _IS_TERSE.match(message):
+        message = _hints(kind).get(name, message)
+    return refusal.at(f"query.{name}" if name else "query", message)

@@ -77,7 +77,8 @@ async def version(request: Call) -> Answer:
 async def change_feed(request: Call) -> Answer:
     """What changed after a serial: versions and servers as they are now, or deleted.
 
-    Store `next` and send it as `since`. A page that is not full is the end for now.
+    Store `next` and send it as `since`. A page that is not full is the end for now. A
+    `serial` below what was sent is that of a catalog that was restored: begin at 0.
     """
     query = read_asked(request.scope["query_string"], ChangeQuery)
     return found_answer(await changes.page_changes(request.app.state.store, query))

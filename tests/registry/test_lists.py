@@ -116,9 +116,27 @@ async def test_a_time_at_the_end_of_the_calendar_is_a_time(
     assert keys(last) == []
 
 
-async def test_a_number_is_written_in_one_way(client: httpx.AsyncClient) -> None:
-    refused = await client.get("/v0.1/servers?limit=05")
-    assert refused.json()["detail"] == "query.limit: expected a whole number"
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("servers?limit=05", "query.limit: expected a whole number"),
+        ("servers?limit=0", "query.limit: Expected `int` >= 1"),
+        (
+            "servers?status=gone",
+            "query.status: expected one of active, deleted, deprecated",
+        ),
+        (
+            "x/io.mcps/changes?since=soon",
+            "query.since: expected: A serial, or `next` of the answer before",
+        ),
+    ],
+)
+async def test_a_refusal_says_what_may_stand_there(
+    client: httpx.AsyncClient, query: str, detail: str
+) -> None:
+    refused = await client.get(f"/v0.1/{query}")
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == detail
 
 
 @pytest.mark.parametrize(
