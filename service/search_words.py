@@ -78,12 +78,17 @@ def cut(text: str, *, with_path: bool = True) -> Asked:
     path = ""
     if with_path and "/" in text:
         text, path = _take_path(text)
-    words = [word for word in dict.fromkeys(_CUT.split(text)) if word]
+    # Signs alone, such as emoji, are words to one database and nothing to the other.
+    words = [word for word in dict.fromkeys(_CUT.split(text)) if _has_letter(word)]
     telling = [word for word in words if word.lower() not in _IDLE | _STOP]
     if telling or path:
         return Asked(tuple(telling), path)
     idle = [word for word in words if word.lower() in _IDLE]
     return Asked(tuple(idle), is_ranked=False)
+
+
+def _has_letter(word: str) -> bool:
+    return any(map(str.isalnum, word))
 
 
 def edits(word: str) -> list[str]:

@@ -250,6 +250,8 @@ async def test_search_ranks_names_first_and_mends_typing_errors(
         names = [name for name, _ in keys(await page(client, search=text))]
         assert names == ["io.b/kubernetes-mcp", "io.a/cluster"], text
     assert len(keys(await page(client, search="mcp server"))) == 3
+    signs = await page(client, search="weather ☀ €")
+    assert signs == await page(client, search="weather")
     hostile = await page(client, search="') | (:* & !\\")
     assert hostile["servers"] == []
 

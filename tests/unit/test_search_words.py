@@ -25,6 +25,7 @@ WORDS = st.text(string.ascii_lowercase, min_size=3, max_size=9)
         ("weather for the mcp servers", ["weather"]),
         ("MCP Server weather", ["weather"]),
         ("cafe\u0301", ["caf\u00e9"]),
+        ("weather ☀ in 5€ 😀", ["weather", "5€"]),
     ],
 )
 def test_every_word_that_tells_something_is_looked_for(
@@ -44,7 +45,7 @@ def test_idle_words_count_where_nothing_else_is_left(text: str) -> None:
     assert not asked.is_ranked
 
 
-@pytest.mark.parametrize("text", ["the", "for and of", "...", "/", "// :* /"])
+@pytest.mark.parametrize("text", ["the", "for and of", "...", "/", "// :* /", "☀ ✓"])
 def test_a_text_without_a_telling_word_asks_for_nothing(text: str) -> None:
     assert not cut(text)
 
