@@ -12,6 +12,7 @@ from service.models_registry import Launch, McpFile, Prompt
 from service.registry import LATEST, get_version, page_items
 from service.store.base import Queries, Row
 
+STDIO = "stdio"
 _PAGE = 1000
 _VARIABLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
@@ -52,7 +53,7 @@ async def export_launch(store: Queries, name: str) -> bytes:
     document = msgspec.json.decode(found.body)["server"]
     file = _Writer().file(name, document)
     if file is None:
-        message = "this server has neither a remote nor a package that can be started"
+        message = "this server has neither a remote nor a package to start over stdio"
         raise NotFound(message)
     return msgspec.json.encode(file)
 
@@ -128,7 +129,7 @@ class _Writer:
         command, before, target = started
         env = self._named(variables)
         return Launch(
-            type="stdio",
+            type=STDIO,
             command=command,
             args=[
                 *before,
@@ -183,7 +184,13 @@ class _Writer:
 def _command(
     package: dict[str, Any], env: Iterable[str]
 ) -> tuple[str, list[str], str] | None:
-    """The command, its own arguments, and what it starts; None for what needs more."""
+    """The command, its own arguments, and what it starts; None for what needs more.
+
+    What speaks HTTP has to be started elsewhere: over its output no client reaches it.
+    """
+    transport = package.get("transport")
+    if isinstance(transport, dict) and transport.get("type", STDIO) != STDIO:
+        return None
     identifier = str(package.get("identifier") or "")
     version = package.get("version")
     hint = str(package.get("runtimeHint") or "")

@@ -134,10 +134,12 @@ async def test_the_first_way_that_fits_is_taken_and_asks_for_nothing_else(
 
 
 @pytest.mark.usefixtures("filled")
-@pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y"])
+@pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y", "io.b/http"])
 async def test_a_server_that_cannot_be_started_is_not_found(
-    client: httpx.AsyncClient, name: str
+    client: httpx.AsyncClient, store: Store, name: str
 ) -> None:
+    served = {"type": "streamable-http", "url": "http://127.0.0.1:8080/mcp"}
+    await load(store, item("io.b/http", packages=[{**OCI, "transport": served}]))
     answer = await client.get("/exports/mcp.json", params={"server": name})
     assert answer.status_code == 404
 
