@@ -128,12 +128,15 @@ class _Writer:
             return None
         command, before, target = started
         env = self._named(variables)
+        is_hinted = package.get("runtimeHint") in {None, "", command}
+        # Those for another command mean nothing to this one.
+        runtime = package.get("runtimeArguments") if is_hinted else ()
         return Launch(
             type=STDIO,
             command=command,
             args=[
                 *before,
-                *self._arguments(package.get("runtimeArguments")),
+                *self._arguments(runtime),
                 target,
                 *self._arguments(package.get("packageArguments")),
             ],
@@ -187,13 +190,13 @@ def _command(
     """The command, its own arguments, and what it starts; None for what needs more.
 
     What speaks HTTP has to be started elsewhere: over its output no client reaches it.
+    A `runtimeHint` such as python starts files, and no package by its name.
     """
     transport = package.get("transport")
     if isinstance(transport, dict) and transport.get("type", STDIO) != STDIO:
         return None
     identifier = str(package.get("identifier") or "")
     version = package.get("version")
-    hint = str(package.get("runtimeHint") or "")
     known = {
         "npm": ("npx", ["-y"], "@"),
         "pypi": ("uvx", [], "=="),
@@ -202,9 +205,10 @@ def _command(
     kind = str(package.get("registryType"))
     if kind == "oci" and identifier:
         variables = [word for name in env for word in ("-e", name)]
-        return hint or "docker", ["run", "-i", "--rm", *variables], identifier
+        hint = str(package.get("runtimeHint") or "docker")
+        return hint, ["run", "-i", "--rm", *variables], identifier
     if kind not in known or not identifier:
         return None
     command, before, joint = known[kind]
     target = f"{identifier}{joint}{version}" if version else identifier
-    return hint or command, before, target
+    return command, before, target

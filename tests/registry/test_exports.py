@@ -133,6 +133,28 @@ async def test_the_first_way_that_fits_is_taken_and_asks_for_nothing_else(
         assert {prompt.id for prompt in file.inputs} == asked
 
 
+async def test_a_package_is_started_by_what_starts_packages(
+    client: httpx.AsyncClient, store: Store
+) -> None:
+    """`python name==1.0` starts nothing; `-m` is an argument for python alone."""
+    module = [{"type": "positional", "value": "-m"}]
+    kind = {"registryType": "pypi", "identifier": "forecast", "version": "1.0"}
+    python = {"runtimeHint": "python", "runtimeArguments": module}
+    uvx = {"runtimeHint": "uvx", "runtimeArguments": [{**module[0], "value": "-q"}]}
+    await load(
+        store,
+        item("io.b/python", packages=[{**kind, **python, "transport": STDIO}]),
+        item("io.b/uvx", packages=[{**kind, **uvx, "transport": STDIO}]),
+    )
+    for name, arguments in (("python", []), ("uvx", ["-q"])):
+        answer = await client.get(
+            "/exports/mcp.json", params={"server": f"io.b/{name}"}
+        )
+        started = msgspec.json.decode(answer.content, type=McpFile).servers[name]
+        assert started.command == "uvx"
+        assert started.args == [*arguments, "forecast==1.0"]
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("name", ["io.a/odd", "io.a/gone", "io.x/y", "io.b/http"])
 async def test_a_server_that_cannot_be_started_is_not_found(
