@@ -128,7 +128,7 @@ class _Writer:
             return None
         command, before, target = started
         env = self._named(variables)
-        is_hinted = package.get("runtimeHint") in {None, "", command}
+        is_hinted = package.get("runtimeHint") in (None, "", command)
         # Those for another command mean nothing to this one.
         runtime = package.get("runtimeArguments") if is_hinted else ()
         return Launch(
