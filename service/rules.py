@@ -342,13 +342,10 @@ _PACKAGES: dict[str, Callable[[str, Object], Iterator[Finding]]] = {
 
 def _declared(package: Object) -> set[str]:
     """What a URL of this package may refer to."""
-    names = {
-        variable.get("name")
-        for _, variable in _objects(package, "environmentVariables")
-    }
+    parts = [*_objects(package, "environmentVariables")]
     for key in ("runtimeArguments", "packageArguments"):
-        for _, argument in _objects(package, key):
-            names |= {argument.get("name"), argument.get("valueHint")}
+        parts += _objects(package, key)
+    names = [part.get(key) for _, part in parts for key in ("name", "valueHint")]
     return {name for name in names if isinstance(name, str)}
 
 
