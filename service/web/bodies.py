@@ -12,6 +12,7 @@ from service.models import has_bad_text
 
 Body = TypeVar("Body")
 
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
 
@@ -63,14 +64,13 @@ def decode_body(
 
 
 def _misfit(text: str, kind: type[InvalidInput]) -> InvalidInput:
-    """The error for what msgspec says; a field that is unknown is the place itself."""
+    """The error for what msgspec says; a field too many or missing is the place."""
     message, _, place = text.partition(" - at `$")
     place = "body" + place.rstrip("`")
     if unknown := _UNKNOWN.match(message):
-        place, message = (
-            f"{place}.{unknown.group(1)[:64]}",
-            "unknown or protected field",
-        )
+        place, message = f"{place}.{unknown[1][:64]}", "unknown or protected field"
+    elif missing := _MISSING.match(message):
+        place, message = f"{place}.{missing[1]}", "is needed"
     return kind.at(place[:256], message[:256])
 
 

@@ -88,9 +88,9 @@ async def test_bulk_update_writes_every_field_it_takes(
 
 
 WRONG_CHANGES: list[tuple[Any, str]] = [
-    ({}, "body"),
-    ({"filters": {"host_type": "npm"}}, "body"),
-    ({"updates": {"license": "MIT"}}, "body"),
+    ({}, "body.filters"),
+    ({"filters": {"host_type": "npm"}}, "body.updates"),
+    ({"updates": {"license": "MIT"}}, "body.filters"),
     ({"filters": {}, "updates": {"license": "MIT"}}, "body.filters"),
     ({"filters": {"host_type": "npm"}, "updates": {}}, "body.updates"),
     ({"filters": {"nme": 1}, "updates": {"license": "M"}}, "body.filters.nme"),
