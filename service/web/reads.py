@@ -39,6 +39,7 @@ _HIT = (b"cache-status", b"mcps; hit")
 _MISS = (b"cache-status", b"mcps; fwd=uri-miss")
 _OUTDATED = (b"cache-status", b"mcps; fwd=stale")
 _ON_REQUEST = (b"cache-status", b"mcps; fwd=request")
+_SWITCHED_OFF = (b"cache-status", b"mcps; fwd=bypass")
 _COUNTS = {
     result: metrics.CACHE_ANSWERS.labels(result)
     for result in ("hit", "miss", "outdated", "stale")
@@ -120,7 +121,8 @@ class Reads:
         control = exchange.headers.get(b"cache-control", b"")
         if not self._is_on or b"no-cache" in control.lower():
             outcome = await self._ask(exchange, serial)
-            return await self._asked(exchange, None, outcome, _ON_REQUEST)
+            reason = _ON_REQUEST if self._is_on else _SWITCHED_OFF
+            return await self._asked(exchange, None, outcome, reason)
         kept = self._cache.get(_key(exchange))
         if kept is not None:
             if serial is None:

@@ -57,7 +57,8 @@ async def keeping(settings: Settings, store: Store) -> AsyncIterator[Open]:
     opened: list[httpx.AsyncClient] = []
 
     def client(**changes: Any) -> httpx.AsyncClient:
-        kept = msgspec.structs.replace(settings, cache_max_bytes=1 << 20, **changes)
+        given = {"cache_max_bytes": 1 << 20} | changes
+        kept = msgspec.structs.replace(settings, **given)
         transport = httpx.ASGITransport(app=create_app(kept, store))  # type: ignore[arg-type]
         base = "http://catalog.test"
         opened.append(httpx.AsyncClient(transport=transport, base_url=base))
@@ -221,6 +222,12 @@ async def test_no_cache_asks_the_database(cached: httpx.AsyncClient) -> None:
     assert asked.get() == before + 3
     await cached.get("/servers", headers={"Cache-Control": "No-Cache"})
     assert asked.get() == before + 4
+
+
+async def test_a_catalog_that_keeps_nothing_says_so(keeping: Open) -> None:
+    client = keeping(cache_max_bytes=0)
+    for headers in ({}, {"Cache-Control": "no-cache"}):
+        assert said(await client.get("/servers", headers=headers)) == "mcps; fwd=bypass"
 
 
 async def test_errors_are_not_kept(cached: httpx.AsyncClient) -> None:
