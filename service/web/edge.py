@@ -119,9 +119,10 @@ class Edge:
 
     def _admit(self, exchange: "Exchange") -> None:
         scope = exchange.scope
-        is_probe = scope["path"] in _ALWAYS
-        if self._in_flight > self._settings.max_requests_in_flight and not is_probe:
-            raise errors.Overloaded
+        if self._in_flight > self._settings.max_requests_in_flight:
+            root: str = scope.get("root_path", "")
+            if scope["path"].removeprefix(root) not in _ALWAYS:
+                raise errors.Overloaded
         raw = scope.get("raw_path") or b""
         if b"%" in raw or b"\0" in raw or not raw.isascii():
             decode(raw.partition(b"?")[0], "path")

@@ -78,13 +78,15 @@ async def test_a_wild_request_id_is_replaced(
     assert len(answer.headers["x-request-id"]) == 16
 
 
+@pytest.mark.parametrize("root", ["", "/workspaces/default"])
 async def test_too_many_requests_at_once_are_turned_away_but_probes_are_not(
-    settings: Settings, store: PostgresStore
+    settings: Settings, store: PostgresStore, root: str
 ) -> None:
     edge = create_app(settings, store)
     edge._in_flight = settings.max_requests_in_flight
-    transport = httpx.ASGITransport(app=edge)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+    transport = httpx.ASGITransport(app=edge, root_path=root)  # type: ignore[arg-type]
+    base = f"http://x{root}/"
+    async with httpx.AsyncClient(transport=transport, base_url=base) as client:
         turned_away = await client.get("/openapi.json")
         probe = await client.get("/health")
     assert turned_away.status_code == 503
