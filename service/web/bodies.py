@@ -9,6 +9,7 @@ from litestar.exceptions import InternalServerException
 
 from service.errors import InvalidInput, InvalidText, UnsupportedMediaType
 from service.models import has_bad_text
+from service.web.parameters import plainly
 
 Body = TypeVar("Body")
 
@@ -53,7 +54,7 @@ def decode_body(
     try:
         body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise _misfit(str(error), misfit) from None
+        raise _misfit(str(error), misfit, kind) from None
     except msgspec.DecodeError as error:
         raise InvalidInput.at("body", str(error)) from None
     except RecursionError:
@@ -63,15 +64,16 @@ def decode_body(
     return body
 
 
-def _misfit(text: str, kind: type[InvalidInput]) -> InvalidInput:
+def _misfit(text: str, refusal: type[InvalidInput], kind: object) -> InvalidInput:
     """The error for what msgspec says; a field too many or missing is the place."""
     message, _, place = text.partition(" - at `$")
     place = "body" + place.rstrip("`")
+    message = plainly(message, kind, place.removeprefix("body."))
     if unknown := _UNKNOWN.match(message):
         place, message = f"{place}.{unknown[1][:64]}", "unknown or protected field"
     elif missing := _MISSING.match(message):
         place, message = f"{place}.{missing[1]}", "is needed"
-    return kind.at(place[:256], message[:256])
+    return refusal.at(place[:256], message[:256])
 
 
 def _refuse_bad_text(body: object) -> None:

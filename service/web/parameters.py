@@ -106,7 +106,6 @@ def _plain(name: str, value: str, shape: type) -> str:
 
 @cache
 def _hints(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """What may stand in the parameters that take a few words or a pattern."""
     _, components = msgspec.json.schema_components([kind])
     shapes = components[kind.__name__].get("properties", {})
     hints = {name: _hint(shape) for name, shape in shapes.items()}
@@ -121,6 +120,14 @@ def _hint(shape: dict[str, Any]) -> str:
     return ""
 
 
+def plainly(message: str, kind: object, name: str) -> str:
+    """What msgspec says of a field, with the words or the form that it takes."""
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    if not is_struct or not _IS_TERSE.match(message):
+        return message
+    return _hints(cast("type[msgspec.Struct]", kind)).get(name, message)
+
+
 def mismatch(
     error: msgspec.ValidationError,
     kind: type[msgspec.Struct],
@@ -131,6 +138,5 @@ def mismatch(
     if missing := _MISSING.match(message):
         return refusal.at(f"query.{missing[1]}", "is needed")
     name = place.rstrip("`")
-    if _IS_TERSE.match(message):
-        message = _hints(kind).get(name, message)
+    message = plainly(message, kind, name)
     return refusal.at(f"query.{name}" if name else "query", message)

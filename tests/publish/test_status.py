@@ -116,6 +116,9 @@ async def test_a_body_that_does_not_fit_is_refused(
     ):
         answer = await client.patch(url, json=body, headers=admin)
         assert (answer.status_code, places(answer)) == (status, [place]), body
+    answer = await client.patch(url, json={"status": "gone"}, headers=admin)
+    wanted = "expected one of active, deleted, deprecated"
+    assert answer.json()["detail"] == f"body.status: {wanted}"
     assert await serial_of(client) == before
     body = {"status": "deleted", "statusMessage": "ä" * 500}
     assert (await client.patch(url, json=body, headers=admin)).status_code == 200
