@@ -62,6 +62,12 @@ def server_url(database: str = "postgres") -> str:
     return cluster.shared_url(database)
 
 
+def service_url(database: str) -> str:
+    """The same for the service, which may have to go through a pooler."""
+    pooler = os.environ.get("TEST_POOLER_URL")
+    return f"{pooler.rsplit('/', 1)[0]}/{database}" if pooler else server_url(database)
+
+
 async def execute(database: str, *statements: str) -> None:
     """Run statements on one database of the test server."""
     connection = await asyncpg.connect(server_url(database))
@@ -104,8 +110,16 @@ async def database_url(
     name = f"test_{uuid.uuid4().hex}"
     copy = f"create database {name} template {TEMPLATE} strategy file_copy"
     await execute("postgres", copy)
-    yield server_url(name)
+    yield service_url(name)
     await execute("postgres", f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture
+def direct_url(dialect: str, database_url: str) -> str:
+    """The same database for sessions of a test's own: never through a pooler."""
+    if dialect == "sqlite":
+        return database_url
+    return server_url(database_url.rsplit("/", 1)[1])
 
 
 @pytest.fixture(scope="session")
@@ -143,9 +157,9 @@ async def store(settings: Settings, database_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
+async def database(direct_url: str) -> AsyncIterator[Any]:
     """A connection of its own, for rows that no API writes, and to look at rows."""
-    async with connected(database_url) as connection:
+    async with connected(direct_url) as connection:
         yield connection
 
 

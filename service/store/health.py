@@ -24,6 +24,15 @@ _UNDEFINED_TABLE = "42P01"
 _NO_PRIVILEGE = "42501"
 _NO_SLOT = "53300"
 _LOGIN = ("28", "3D")
+# Older PgBouncers have one SQLSTATE for all that they refuse, in words of their own or
+# in those of the server.
+_POOLER = "08P01"
+_POOLER_REFUSES = (
+    "does not exist",
+    "no such database",
+    "no such user",
+    "authentication failed",
+)
 # Only a server that is there says any of these.
 _ANSWERS = frozenset({_UNDEFINED_TABLE, _NO_PRIVILEGE, _NO_SLOT})
 
@@ -149,7 +158,7 @@ class Probe:
 
 def refusal(error: Exception | None) -> str:
     """How a server that is there cannot be used as the settings say, if it cannot."""
-    if _state(error).startswith(_LOGIN):
+    if _state(error).startswith(_LOGIN) or _is_refused_by_pooler(error):
         return "refuses the login"
     return "is too old" if isinstance(error, UnsupportedServer) else ""
 
@@ -163,6 +172,10 @@ def schema_needed(dialect: Dialect = "postgresql") -> str:
 
 def _state(error: Exception | None) -> str:
     return str(getattr(error, "sqlstate", None) or "")
+
+
+def _is_refused_by_pooler(error: Exception | None) -> bool:
+    return _state(error) == _POOLER and any(w in str(error) for w in _POOLER_REFUSES)
 
 
 def _detail(error: Exception) -> str:

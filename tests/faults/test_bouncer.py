@@ -1,11 +1,19 @@
 """A23: PgBouncer in transaction mode between the service and its database."""
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.cluster import Cluster
+from tests.conftest import ROOT
 from tests.lab import bouncer, database
 from tests.lab.figures import Figures, fault
 from tests.lab.load import after, share_good
@@ -16,6 +24,11 @@ from tests.lab.rig import Lab, Rig
 TERMINATE = (
     "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'mcps'"
 )
+
+SUITE_LIMIT_S = 500
+# A database of each test on PostgreSQL, as the log of PgBouncer names it.
+BEHIND = re.compile(r"login attempt: db=(test_\w+)")
+FEWEST_DATABASES = 20
 
 
 @pytest.mark.faults
@@ -62,4 +75,49 @@ async def refuses_what_is_locked(rig: Rig, figures: Figures) -> None:
     # second earlier write holds, before it waits for the lock.
     figures.at_most("A23", "503 lock_timeout", max(locked), 2.2)
     figures.tell("A23", "of the 2.2 s one may be a wait for one of three sessions")
-    figures.tell("A23", "a load of reads and writes in place of the suite")
+
+
+@pytest.mark.faults
+@fault("A23")
+async def test_the_tests_of_the_store_hold_through_a_pgbouncer(
+    tmp_path: Path, figures: Figures
+) -> None:
+    """What a test does by hand and its databases themselves go to the server."""
+    if bouncer.program() is None:
+        pytest.skip("pgbouncer is not installed")
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    # Some tests hold five connections, each in a transaction.
+    with (
+        Cluster(max_connections=200) as cluster,
+        bouncer.bouncing(
+            cluster, folder, database="*", user="postgres", size=10
+        ) as port,
+    ):
+        pooler = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        urls = {"TEST_DATABASE_URL": cluster.url(), "TEST_POOLER_URL": pooler}
+        done = await asyncio.to_thread(run_suite, urls)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed, done.stdout
+    behind = set(BEHIND.findall((folder / "bouncer.log").read_text()))
+    assert len(behind) >= FEWEST_DATABASES, "the tests went past PgBouncer"
+    figures.tell(
+        "A23",
+        f"`tests/store`: all {passed[1]} tests that are not of SQLite passed; the "
+        f"service of {len(behind)} goes through PgBouncer, the others have sessions of "
+        "their own or need no database",
+    )
+
+
+def run_suite(urls: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """The tests of the store, without those on an SQLite file."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/store"]
+    return subprocess.run(
+        [*command, "-k", "not sqlite"],
+        cwd=ROOT,
+        env={**os.environ, **urls},
+        capture_output=True,
+        text=True,
+        timeout=SUITE_LIMIT_S,
+        check=False,
+    )

@@ -13,14 +13,14 @@ from tests.cluster import Cluster, free_port
 from tests.waiting import until_true
 
 CONFIG = """[databases]
-* = host=127.0.0.1 port={port}
+{database} = user={user} host=127.0.0.1 port={port}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {own}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 3
+default_pool_size = {size}
 max_client_conn = 200
 logfile = {folder}/bouncer.log
 """
@@ -32,16 +32,25 @@ def program() -> str | None:
 
 
 @contextmanager
-def bouncing(cluster: Cluster, folder: Path) -> Iterator[int]:
-    """The port of a PgBouncer that knows every database of the cluster."""
+def bouncing(
+    cluster: Cluster,
+    folder: Path,
+    *,
+    database: str = "mcps",
+    user: str = "mcps",
+    size: int = 3,
+) -> Iterator[int]:
+    """The port of a PgBouncer with `size` sessions for each database.
+
+    It knows one database of the cluster, or every one (`*`), and logs in as `user`
+    whoever comes: with auth_type any that has to be named.
+    """
     found = program()
     assert found is not None
     own = free_port()
     config = folder / "bouncer.ini"
-    text = CONFIG.format(port=cluster.port, own=own, folder=folder)
-    # With auth_type any the user of a database has to be named.
-    text = text.replace("* = host", "mcps = user=mcps host")
-    config.write_text(text)
+    places = {"port": cluster.port, "own": own, "folder": folder}
+    config.write_text(CONFIG.format(**places, database=database, user=user, size=size))
     command = [found, str(config)]
     if os.geteuid() == 0:
         # It does not run as root.
@@ -53,8 +62,9 @@ def bouncing(cluster: Cluster, folder: Path) -> Iterator[int]:
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    asked = "postgres" if database == "*" else database
     try:
-        until_true(lambda: probe(("127.0.0.1", own), "mcps", "mcps") == READY)
+        until_true(lambda: probe(("127.0.0.1", own), user, asked) == READY)
         yield own
     finally:
         process.terminate()

@@ -5,11 +5,14 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
 CHUNK = 65_536
+# Pieces under way at once, where there is a latency.
+DEPTH = 64
 _RESET = struct.pack("ii", 1, 0)
 _HEADER = struct.Struct("!cI")
 _VERSION = re.compile(rb"(server_version\0)\d\d")
@@ -174,12 +177,34 @@ class _Pair:
     async def _pump(
         self, reader: asyncio.StreamReader, send: Callable[[bytes], Awaitable[None]]
     ) -> None:
+        """Pass pieces on, each `latency_s` after it came."""
+        arrived: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(DEPTH)
+        reading = asyncio.create_task(self._read(reader, arrived))
+        try:
+            while True:
+                at, data = await arrived.get()
+                if not data:
+                    return
+                early_s = at + self._proxy.latency_s - time.monotonic()
+                if early_s > 0:
+                    await asyncio.sleep(early_s)
+                await send(data)
+        except OSError:
+            return
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _read(
+        self,
+        reader: asyncio.StreamReader,
+        arrived: "asyncio.Queue[tuple[float, bytes]]",
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._proxy.flow()
-                if self._proxy.latency_s:
-                    await asyncio.sleep(self._proxy.latency_s)
-                await send(data)
+                await arrived.put((time.monotonic(), data))
+        await arrived.put((0.0, b""))
 
     async def _pass_up(self, data: bytes) -> None:
         proxy = self._proxy

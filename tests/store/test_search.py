@@ -34,9 +34,9 @@ MANY = 2000
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Any]:
+async def database(direct_url: str) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(
-        database_url,
+        direct_url,
         server_settings={"plan_cache_mode": "force_generic_plan", "jit": "off"},
     )
     yield connection
@@ -289,12 +289,12 @@ async def test_no_text_is_an_error_for_the_database(database: Any) -> None:
 
 
 async def test_two_writers_of_a_new_word_do_not_wait(
-    store: PostgresStore, database_url: str, database: Any
+    store: PostgresStore, direct_url: str, database: Any
 ) -> None:
     put = "insert into server (name, primary_url) values ($1, $2)"
     async with database.transaction():
         await database.execute(put, "zeppelin airship", "a:1")
-        other = await asyncpg.connect(database_url)
+        other = await asyncpg.connect(direct_url)
         await other.execute("set lock_timeout = '200ms'")
         await other.execute(put, "airship zeppelin", "a:2")
         await other.close()

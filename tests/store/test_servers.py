@@ -53,11 +53,11 @@ class Spy:
 
 @pytest.fixture
 async def connection(
-    database_url: str,
+    direct_url: str,
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A session with three thousand servers, planning as the service does."""
     planned = {"plan_cache_mode": "force_generic_plan", "jit": "off"}
-    opened = await asyncpg.connect(database_url, server_settings=planned)
+    opened = await asyncpg.connect(direct_url, server_settings=planned)
     await opened.execute(FILL)
     await opened.execute("analyze server")
     yield opened
