@@ -322,38 +322,43 @@ select s.id,
        )
    for update of s;
 
--- name: server_add(server)<!
--- A new server; no row when its URL or its registry name is taken.
+-- name: server_add(server, claims)<!
+-- A new server, and who said its fields; no row when its URL or registry name is taken.
 insert into server (
   name, registry_name, title, primary_url, host_type, description, author_name,
   homepage, license, readme_content, keywords, categories, stars, downloads, forks,
-  open_issues, risk_level, verified_source, health_score, last_indexed_at
+  open_issues, risk_level, verified_source, health_score, last_indexed_at, field_sources
 )
 select name, registry_name, title, primary_url, host_type, description, author_name,
        homepage, license, readme_content, keywords, categories, stars, downloads, forks,
-       open_issues, risk_level, verified_source, health_score, last_indexed_at
+       open_issues, risk_level, verified_source, health_score, last_indexed_at,
+       :claims::text::jsonb
   from jsonb_populate_record(null::server, :server::text::jsonb)
     on conflict do nothing
 returning id;
 
--- name: server_change(id, changes)!
--- Gives a server the fields of a JSON object; touches nothing that has these values.
+-- name: server_change(id, changes, claims)!
+-- Gives a server fields, and who said them; touches nothing that has these values.
 update server s
    set (
          name, registry_name, title, primary_url, host_type, description, author_name,
          homepage, license, readme_content, keywords, categories, stars, downloads,
          forks, open_issues, risk_level, verified_source, health_score,
-         last_indexed_at, updated_at
+         last_indexed_at, updated_at, field_sources
        ) = (
          select n.name, n.registry_name, n.title, n.primary_url, n.host_type,
                 n.description, n.author_name, n.homepage, n.license, n.readme_content,
                 n.keywords, n.categories, n.stars, n.downloads, n.forks, n.open_issues,
                 n.risk_level, n.verified_source, n.health_score, n.last_indexed_at,
-                clock_timestamp()
+                case when s is distinct from n then clock_timestamp() else s.updated_at end,
+                s.field_sources || :claims::text::jsonb
            from jsonb_populate_record(s, :changes::text::jsonb) n
        )
  where s.id = :id::bigint
-   and s is distinct from jsonb_populate_record(s, :changes::text::jsonb);
+   and (
+         s is distinct from jsonb_populate_record(s, :changes::text::jsonb)
+         or not s.field_sources @> :claims::text::jsonb
+       );
 
 -- name: server_claim(id, claims)!
 -- Notes who said fields of a server, as {"title": "api"}.

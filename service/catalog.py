@@ -79,10 +79,10 @@ async def add_server(work: Queries, body: ServerBody) -> tuple[Reference, str]:
 
     Raises Conflict with the path of the server that has the URL or the registry name.
     """
-    added = Reference(await work.value("server_add", server=_checked(body)))
+    text, said = _checked(body), _claims(body)
+    added = Reference(await work.value("server_add", server=text, claims=said))
     if added.id is None:
         raise await _taken(work, added, body)
-    await work.run("server_claim", id=added.id, claims=_claims(body))
     return added, await get_server(work, added)
 
 
@@ -98,13 +98,12 @@ async def put_server(
     if there are any; Conflict with the path of the server that has the URL or the
     registry name.
     """
-    text = _checked(changes)
+    text, said = _checked(changes), _claims(changes)
 
     async def change(work: Queries) -> str:
         held = await _hold(work, server, expected)
         _keep_published_name(held, changes)
-        await work.run("server_change", id=held["id"], changes=text)
-        await work.run("server_claim", id=held["id"], claims=_claims(changes))
+        await work.run("server_change", id=held["id"], changes=text, claims=said)
         return await get_server(work, server)
 
     try:

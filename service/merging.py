@@ -53,7 +53,9 @@ async def merge(work: Transaction, source: SourceName, harvest: Harvest) -> Merg
     held = await _find(work, harvest) or await _add(work, harvest, fields)
     changes, claims = _changes(held, source, harvest, fields)
     is_changed = bool(changes) and bool(
-        await work.run("server_change", id=held.id, changes=_json(changes))
+        await work.run(
+            "server_change", id=held.id, changes=_json(changes), claims=_json({})
+        )
     )
     for kind in COLUMNS:
         found = getattr(harvest, kind)
@@ -111,7 +113,9 @@ async def _insert(work: Transaction, body: dict[str, Any]) -> int | None:
     except msgspec.ValidationError as error:
         message = f"a source found a server that is none: {error}"
         raise InvalidInput(message) from error
-    added: int | None = await work.value("server_add", server=_json(server))
+    added: int | None = await work.value(
+        "server_add", server=_json(server), claims=_json({})
+    )
     return added
 
 

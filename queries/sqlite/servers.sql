@@ -407,12 +407,12 @@ select s.id,
   from server s
  where s.id = coalesce(:id, (select u.id from server u where u.uuid = :uuid));
 
--- name: server_add(server)<!
--- A new server; no row when its URL or its registry name is taken.
+-- name: server_add(server, claims)<!
+-- A new server, and who said its fields; no row when its URL or registry name is taken.
 insert into server (
   name, registry_name, title, primary_url, host_type, description, author_name,
   homepage, license, readme_content, keywords, categories, stars, downloads, forks,
-  open_issues, risk_level, verified_source, health_score, last_indexed_at
+  open_issues, risk_level, verified_source, health_score, last_indexed_at, field_sources
 )
 select body ->> 'name', body ->> 'registry_name', body ->> 'title',
        body ->> 'primary_url', body ->> 'host_type', body ->> 'description',
@@ -420,38 +420,42 @@ select body ->> 'name', body ->> 'registry_name', body ->> 'title',
        body ->> 'readme_content', body ->> 'keywords', body ->> 'categories',
        body ->> 'stars', body ->> 'downloads', body ->> 'forks', body ->> 'open_issues',
        body ->> 'risk_level', body ->> 'verified_source', body ->> 'health_score',
-       utc_text(body ->> 'last_indexed_at')
+       utc_text(body ->> 'last_indexed_at'), :claims
   from (select :server as body)
  where true
     on conflict do nothing
 returning id;
 
--- name: server_change(id, changes)!
--- Gives a server the fields of a JSON object; touches nothing that has these values.
+-- name: server_change(id, changes, claims)!
+-- Gives a server fields, and who said them; touches nothing that has these values.
 update server
    set (name, registry_name, title, primary_url, host_type, description, author_name,
-        homepage, license, readme_content, keywords, categories, stars, downloads,
-        forks, open_issues, risk_level, verified_source, health_score, last_indexed_at, updated_at) = (
-         select after ->> 'name', after ->> 'registry_name', after ->> 'title',
-                after ->> 'primary_url', after ->> 'host_type', after ->> 'description',
-                after ->> 'author_name', after ->> 'homepage', after ->> 'license',
-                after ->> 'readme_content', after ->> 'keywords',
-                after ->> 'categories', after ->> 'stars', after ->> 'downloads',
-                after ->> 'forks', after ->> 'open_issues', after ->> 'risk_level',
-                after ->> 'verified_source', after ->> 'health_score',
-                utc_text(after ->> 'last_indexed_at'),
-                strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
-           from (select json_patch(f.doc, :changes) as after
-                   from server_fields f where f.id = :id)
+        homepage, license, readme_content, keywords, categories, stars, downloads, forks,
+        open_issues, risk_level, verified_source, health_score, last_indexed_at,
+        updated_at, field_sources) = (
+         after ->> 'name', after ->> 'registry_name', after ->> 'title',
+         after ->> 'primary_url', after ->> 'host_type', after ->> 'description',
+         after ->> 'author_name', after ->> 'homepage', after ->> 'license',
+         after ->> 'readme_content', after ->> 'keywords', after ->> 'categories',
+         after ->> 'stars', after ->> 'downloads', after ->> 'forks',
+         after ->> 'open_issues', after ->> 'risk_level', after ->> 'verified_source',
+         after ->> 'health_score', utc_text(after ->> 'last_indexed_at'),
+         iif(is_new, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), updated_at),
+         json_patch(field_sources, :claims)
+       )
+  from (
+         select json_patch(f.doc, :changes) as after,
+                exists (
+                  select 1
+                    from json_each(:changes) c
+                   where f.doc ->> c.key
+                         is not iif(c.key = 'last_indexed_at', utc_text(c.value), c.value)
+                ) as is_new
+           from server_fields f
+          where f.id = :id
        )
  where id = :id
-   and exists (
-         select 1
-           from server_fields f, json_each(:changes) c
-          where f.id = :id
-            and f.doc ->> c.key
-                is not iif(c.key = 'last_indexed_at', utc_text(c.value), c.value)
-       );
+   and (is_new or field_sources <> json_patch(field_sources, :claims));
 
 -- name: server_claim(id, claims)!
 -- Notes who said fields of a server, as {"title": "api"}.
