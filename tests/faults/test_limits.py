@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -161,7 +162,7 @@ async def test_a_full_disk_stops_writes_and_no_read(lab: Lab, figures: Figures) 
 async def test_a_really_full_tablespace_stops_writes_and_no_read(
     lab: Lab, figures: Figures
 ) -> None:
-    with small_volume(lab.folder / "small", "6m") as place:
+    with small_volume("6m") as place:
         async with lab.rig() as rig:
             folder = place / "space"
             folder.mkdir()
@@ -202,7 +203,7 @@ async def test_a_really_full_tablespace_stops_writes_and_no_read(
 async def test_a_really_full_volume_of_the_log_is_an_outage_until_it_has_room(
     lab: Lab, figures: Figures
 ) -> None:
-    with small_volume(lab.folder / "log", "80m") as place:
+    with small_volume("80m") as place:
         async with lab.rig() as rig:
             await asyncio.to_thread(move_log, rig.cluster, place / "pg_wal")
             await rig.until_good(time.monotonic())
@@ -249,19 +250,22 @@ def fill_log(cluster: Cluster) -> None:
 
 
 @contextmanager
-def small_volume(place: Path, size: str) -> Iterator[Path]:
-    """A file system of that size that the server of a cluster may use."""
-    # It is there already when a test that was too slow runs once more.
-    place.mkdir(exist_ok=True)
+def small_volume(size: str) -> Iterator[Path]:
+    """A file system of that size that the server of a cluster may use.
+
+    Not below the folder of the test: whoever starts pytest meanwhile closes the folder
+    of all its runs to other accounts, such as that of the server.
+    """
+    place = Path(tempfile.mkdtemp(prefix="mcps-volume-"))
     options = f"size={size},mode=0777"
     if not command("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)):
+        place.rmdir()
         pytest.skip("a small file system can be mounted by root alone")
-    for parent in place.parents:
-        parent.chmod(parent.stat().st_mode | 0o011)
     try:
         yield place
     finally:
         command("umount", "-l", str(place))
+        place.rmdir()
 
 
 def command(*words: str) -> bool:
