@@ -5,9 +5,7 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -38,7 +36,7 @@ async def test_it_serves_through_a_pgbouncer_in_transaction_mode(
 ) -> None:
     if bouncer.program() is None:
         pytest.skip("pgbouncer is not installed")
-    with lab.cluster() as cluster, bouncer.bouncing(cluster, lab.folder) as port:
+    with lab.cluster() as cluster, bouncer.bouncing(cluster) as port:
         async with serving(lab.folder, DATABASE_URL=database.url_of(port)) as service:
             await service.until_ready()
             rig = Rig(cluster, Proxy(lambda: 0), service)
@@ -80,26 +78,23 @@ async def refuses_what_is_locked(rig: Rig, figures: Figures) -> None:
 @pytest.mark.faults
 @fault("A23")
 async def test_the_tests_of_the_store_hold_through_a_pgbouncer(
-    tmp_path: Path, figures: Figures
+    figures: Figures,
 ) -> None:
     """What a test does by hand and its databases themselves go to the server."""
     if bouncer.program() is None:
         pytest.skip("pgbouncer is not installed")
-    folder = Path(tempfile.mkdtemp(dir=tmp_path))
     # Some tests hold five connections, each in a transaction.
     with (
         Cluster(max_connections=200) as cluster,
-        bouncer.bouncing(
-            cluster, folder, database="*", user="postgres", size=10
-        ) as port,
+        bouncer.bouncing(cluster, database="*", user="postgres", size=10) as port,
     ):
         pooler = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         urls = {"TEST_DATABASE_URL": cluster.url(), "TEST_POOLER_URL": pooler}
         done = await asyncio.to_thread(run_suite, urls)
+        behind = set(BEHIND.findall(bouncer.log_of(cluster).read_text()))
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed, done.stdout
-    behind = set(BEHIND.findall((folder / "bouncer.log").read_text()))
     assert len(behind) >= FEWEST_DATABASES, "the tests went past PgBouncer"
     figures.tell(
         "A23",

@@ -18,6 +18,11 @@ from tests.lab.rig import Lab, Rig
 
 KNOWN_S = 0.05
 GRACE_S = 1.0
+FAR_S = 0.3
+FAR_NAME = "300 ms each way, DB_REQUEST_TIMEOUT=8"
+# begin, insert, read, commit; a change holds its row first.
+ADD_TRIPS = 4
+CHANGE_TRIPS = 5
 
 
 @asynccontextmanager
@@ -163,10 +168,10 @@ async def test_a_slow_network_loses_nothing(
 ) -> None:
     """As much as five connections can do at that speed.
 
-    A write is five round trips: at 300 ms each way more than a request may take.
+    A change is five round trips: at 300 ms each way more than a request may take.
     """
     if not rates[1]:
-        figures.tell("A12", f"{name}: reads alone, a write would take over 2.5 s")
+        figures.tell("A12", f"{name}: reads alone, as a change would take over 2.5 s")
     async with lab.rig(reads_per_s=rates[0], writes_per_s=rates[1]) as rig:
         for attribute, value in settings.items():
             setattr(rig.proxy, attribute, value)
@@ -177,6 +182,43 @@ async def test_a_slow_network_loses_nothing(
         figures.at_most("A12", f"reads, p99 ({name})", quantile_s(reads, 0.99), limit_s)
         figures.at_least("A12", f"good ({name})", share_good(found), 1.0)
         rig.proxy.latency_s = rig.proxy.slice_bytes = rig.proxy.bytes_per_s = 0
+
+
+@pytest.mark.faults
+@fault("A12")
+async def test_writes_far_from_the_database_take_no_more_than_their_round_trips(
+    lab: Lab, figures: Figures
+) -> None:
+    """With the limits that such a link needs: see the runbook."""
+    async with lab.rig(
+        reads_per_s=2,
+        writes_per_s=0.5,
+        DB_REQUEST_TIMEOUT="8",
+        REQUEST_TIMEOUT="9",
+        DB_POOL_TIMEOUT="3",
+    ) as rig:
+        rig.proxy.latency_s = FAR_S
+        # What is under way meanwhile sees half of it.
+        await rig.for_s(2)
+        at = time.monotonic()
+        await rig.for_s(30)
+        found = after(rig.calls, at)
+        figures.at_least("A12", f"good ({FAR_NAME})", share_good(found), 1.0)
+        for kind, trips in (("add", ADD_TRIPS), ("change", CHANGE_TRIPS)):
+            took = [call for call in found if call.kind == kind]
+            assert took
+            fewest = min(call.answer.took_s for call in took) / (2 * FAR_S)
+            figures.count("A12", f"round trips ({kind})", int(fewest), trips)
+            for share, most in ((0.5, trips + 1), (0.99, trips + 1 + trips - 2)):
+                name = f"{kind}, p{share * 100:.0f} ({FAR_NAME})"
+                limit_s = most * 2 * FAR_S + 0.6
+                figures.at_most("A12", name, quantile_s(took, share), limit_s)
+        figures.tell(
+            "A12",
+            "a write is one round trip more where its connection sat idle, and one for "
+            "each statement that its connection does not know yet",
+        )
+        rig.proxy.latency_s = 0
 
 
 @pytest.mark.faults

@@ -22,7 +22,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {size}
 max_client_conn = 200
-logfile = {folder}/bouncer.log
+logfile = {log}
 """
 
 
@@ -34,7 +34,6 @@ def program() -> str | None:
 @contextmanager
 def bouncing(
     cluster: Cluster,
-    folder: Path,
     *,
     database: str = "mcps",
     user: str = "mcps",
@@ -48,16 +47,16 @@ def bouncing(
     found = program()
     assert found is not None
     own = free_port()
-    config = folder / "bouncer.ini"
-    places = {"port": cluster.port, "own": own, "folder": folder}
+    log = log_of(cluster)
+    log.parent.mkdir()
+    config = log.with_name("bouncer.ini")
+    places = {"port": cluster.port, "own": own, "log": log}
     config.write_text(CONFIG.format(**places, database=database, user=user, size=size))
     command = [found, str(config)]
     if os.geteuid() == 0:
         # It does not run as root.
         account = pwd.getpwnam("nobody")
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        for parent in folder.parents:
-            parent.chmod(parent.stat().st_mode | 0o011)
+        os.chown(log.parent, account.pw_uid, account.pw_gid)
         command = [found, "-u", "nobody", str(config)]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -69,3 +68,8 @@ def bouncing(
     finally:
         process.terminate()
         process.wait(10)
+
+
+def log_of(cluster: Cluster) -> Path:
+    """What the PgBouncer in front of the cluster writes; it goes with the cluster."""
+    return cluster.folder / "bouncer" / "bouncer.log"
