@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     db_pool_pre_ping: bool = True
     db_echo: bool = False
     db_connect_timeout: Positive = 2.0
+    db_probe_timeout: Positive = 0.65
     db_statement_timeout: Positive = 1.5
     db_request_timeout: Positive = 2.5
     # HTTP

@@ -14,11 +14,10 @@ from service.store.base import Dialect, Health, Row
 from service.store.resilience import is_cut
 
 SHARED_FOR_S = 1.0
-LIMIT_S = 0.65
 # A look may take longer than anybody waits for it: its answer is there for the next.
-ANSWER_LIMIT_S = 0.9
+LONGER_S = 0.25
 # On a new connection the server has to read the statement first.
-FIRST_ANSWER_LIMIT_S = 2.0
+FIRST_LONGER_S = 1.35
 MISSING = "migrations are missing: run `mcps migrate`"
 _UNDEFINED_TABLE = "42P01"
 _NO_PRIVILEGE = "42501"
@@ -53,12 +52,17 @@ class Probe:
     def __init__(
         self,
         connect: Callable[[], Awaitable[Session]],
+        limit_s: float,
         dialect: Dialect = "postgresql",
     ) -> None:
-        """`connect` has a limit of its own: the next look goes on waiting for it."""
+        """Nobody waits longer than `limit_s` for an answer.
+
+        `connect` has a limit of its own: the next look goes on waiting for it.
+        """
         self.error: Exception | None = None
         """What went wrong at the last look, if anything."""
         self._connect = connect
+        self._limit_s = limit_s
         self._session: Session | None = None
         self._looking: asyncio.Task[Health] | None = None
         self._last: Health | None = None
@@ -72,7 +76,7 @@ class Probe:
         return await self.look()
 
     async def look(self, tries: int = 1) -> Health:
-        """The state of the database as of now, known within LIMIT_S.
+        """The state of the database as of now, known within the limit.
 
         A connection that is cut is tried again at once, up to `tries` times. Who comes
         while somebody looks already gets the same answer.
@@ -80,10 +84,11 @@ class Probe:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(tries))
         looking = self._looking
-        done, _ = await asyncio.wait((looking,), timeout=LIMIT_S)
+        done, _ = await asyncio.wait((looking,), timeout=self._limit_s)
         if done:
             return looking.result()
-        return self._noted(self._unhealthy(TimeoutError(f"no answer in {LIMIT_S} s")))
+        late = TimeoutError(f"no answer in {self._limit_s} s")
+        return self._noted(self._unhealthy(late, self._limit_s * 1000))
 
     def close(self) -> None:
         """Give the connection up."""
@@ -128,11 +133,11 @@ class Probe:
         return await self._ask()
 
     async def _ask(self) -> Row:
-        limit_s = ANSWER_LIMIT_S
+        limit_s = self._limit_s + LONGER_S
         try:
             if self._session is None:
                 self._session = await self._connect()
-                limit_s = FIRST_ANSWER_LIMIT_S
+                limit_s = self._limit_s + FIRST_LONGER_S
             async with asyncio.timeout(limit_s):
                 return await self._session.ask()
         except BaseException:
@@ -144,7 +149,7 @@ class Probe:
         self._looked_at = time.monotonic()
         return health
 
-    def _unhealthy(self, error: Exception, ms: float = LIMIT_S * 1000) -> Health:
+    def _unhealthy(self, error: Exception, ms: float) -> Health:
         self.error = error
         return Health(
             healthy=False,

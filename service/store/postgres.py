@@ -81,7 +81,7 @@ class PostgresStore:
         kept = settings.db_pool_size
         most = kept + settings.db_max_overflow
         self._leases: Leases[Connection] = Leases(self._pool, kept, most, self._is_fit)
-        self._probe = Probe(self._connect_probe)
+        self._probe = Probe(self._connect_probe, settings.db_probe_timeout)
         self._breaker = Breaker(
             self._probe.look, lambda: self._leases.answered_at, self._tell
         )
@@ -411,9 +411,8 @@ class PostgresStore:
             return True
         try:
             # One round trip, also where the server does not know the statement yet.
-            await connection.execute(
-                self._queries["session_ping"].sql, timeout=PING_TIMEOUT_S
-            )
+            limit_s = max(PING_TIMEOUT_S, self._settings.db_probe_timeout)
+            await connection.execute(self._queries["session_ping"].sql, timeout=limit_s)
         except DRIVER_ERRORS:
             return False
         return True

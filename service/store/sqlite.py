@@ -53,7 +53,9 @@ class SqliteStore:
         readers = min(MOST_READERS, settings.db_pool_size)
         self._readers = Slots(readers, settings.db_pool_timeout, self._connect_reader)
         self._writer = Slots(1, settings.db_pool_timeout, self._connect_writer)
-        self._probe = Probe(self._connect_probe, self.dialect)
+        self._probe = Probe(
+            self._connect_probe, settings.db_probe_timeout, self.dialect
+        )
         self._serials = Rounds(self._ask_serial)
         self._identity = (0, 0)
         self._leaving: set[asyncio.Future[None]] = set()
