@@ -132,9 +132,9 @@ async def test_a_mark_of_the_latest_that_moves_moves_the_time(
 
 
 @pytest.mark.postgresql
-async def test_it_is_announced(database: Any, database_url: str) -> None:
+async def test_it_is_announced(database: Any, direct_url: str) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
-    listener = await asyncpg.connect(database_url)
+    listener = await asyncpg.connect(direct_url)
     try:
         await listener.add_listener(
             "mcps_serial", lambda *told: heard.put_nowait(str(told[-1]))
@@ -168,7 +168,7 @@ async def watch(url: str, done: asyncio.Event) -> list[tuple[int, ...]]:
 
 @pytest.mark.postgresql
 async def test_readers_see_serials_in_order_and_without_gaps(
-    database: Any, database_url: str
+    database: Any, direct_url: str
 ) -> None:
     names = [f"https://{at}" for at in range(WRITERS)]
     for name in names:
@@ -177,8 +177,8 @@ async def test_readers_see_serials_in_order_and_without_gaps(
         )
     start = await value(database)
     done = asyncio.Event()
-    watchers = [asyncio.create_task(watch(database_url, done)) for _ in range(2)]
-    await asyncio.gather(*(write(database_url, name) for name in names))
+    watchers = [asyncio.create_task(watch(direct_url, done)) for _ in range(2)]
+    await asyncio.gather(*(write(direct_url, name) for name in names))
     done.set()
     for seen in await asyncio.gather(*watchers):
         assert seen
@@ -208,7 +208,7 @@ async def write(url: str, name: str) -> None:
 
 @pytest.mark.postgresql
 async def test_writers_that_hold_rows_do_not_block_each_other(
-    database: Any, database_url: str
+    database: Any, direct_url: str
 ) -> None:
     """The counter is locked after every row: no ring, and no wait for a long writer."""
     for name in ("a", "b"):
@@ -216,7 +216,7 @@ async def test_writers_that_hold_rows_do_not_block_each_other(
             "insert into server (name, primary_url) values ($1, $1)", name
         )
     bump = "update server set stars = stars + 1 where name = $1"
-    other = await asyncpg.connect(database_url)
+    other = await asyncpg.connect(direct_url)
     try:
         async with asyncio.timeout(5):
             long = database.transaction()
