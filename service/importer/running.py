@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Protocol, TypeVar
 
 from service.errors import InvalidSettings, NotSupported
@@ -74,20 +75,20 @@ async def import_file(
     """
     await _require_database(store)
     storage = Storage(store, listener.say)
-    work = _Import(file, storage, listener, is_strict=is_strict)
-    await work.begin(storage)
-    await work.run()
-    await work.finish(storage)
-    return work.report()
+    with closing(_Import(file, storage, listener, is_strict=is_strict)) as work:
+        await work.begin(storage)
+        await work.run()
+        await work.finish(storage)
+        return work.report()
 
 
 async def try_file(
     file: EarlierFile, listener: Listener, *, is_strict: bool = False
 ) -> Report:
     """Find out what an import into an empty catalog would do, without any."""
-    work = _Import(file, Trial(), listener, is_strict=is_strict)
-    await work.run()
-    return work.report()
+    with closing(_Import(file, Trial(), listener, is_strict=is_strict)) as work:
+        await work.run()
+        return work.report()
 
 
 async def _require_database(store: Store) -> None:
@@ -132,6 +133,10 @@ class _Import:
         self._tables = {table.name: table for table in file.tables}
         catalog = (table for table in TABLES if is_there(table, self._tables))
         self._catalog = {table.source: table for table in catalog}
+
+    def close(self) -> None:
+        """Wait for the reader: the file may not be closed under it."""
+        self._reader.shutdown(cancel_futures=True)
 
     async def begin(self, storage: Storage) -> None:
         """Begin, or go on where an interrupted import of the same file ended."""
@@ -247,7 +252,6 @@ class _Import:
                 pending = asyncio.create_task(self._in_reader(next, items, None))
                 yield item
         finally:
-            # The file may not be closed under its reader.
             await asyncio.wait([pending])
 
     def _doubles(self, table: Table, source: SourceTable) -> dict[int, str]:
