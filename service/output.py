@@ -12,11 +12,14 @@ from service.errors import RefusedFile
 def placed(path: Path, *, replaces: bool, mode: int = 0o666) -> Iterator[Path]:
     """An empty file beside `path` that takes its place when the block ends well.
 
-    Raises RefusedFile when `path` is there already, unless `replaces`, and when it
-    cannot be written.
+    Raises RefusedFile when `path` is there already, unless `replaces`, when it is no
+    file, such as /dev/null, and when it cannot be written.
     """
     if not replaces and path.exists():
         message = f"{path} is there already: name another file, or add --force"
+        raise RefusedFile(message)
+    if path.exists() and not path.is_file():
+        message = f"{path} is not a file and cannot be replaced: name another one"
         raise RefusedFile(message)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -29,6 +32,20 @@ def placed(path: Path, *, replaces: bool, mode: int = 0o666) -> Iterator[Path]:
         raise RefusedFile(message) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_earlier(path: Path) -> None:
+    """Take the file of an earlier run away; what is no file, such as /dev/null, stays.
+
+    Raises RefusedFile when it may not be taken away.
+    """
+    if path.is_symlink() or not path.is_file():
+        return
+    try:
+        path.unlink()
+    except OSError as error:
+        message = f"{path}: cannot be taken away: {error.strerror}"
+        raise RefusedFile(message) from error
 
 
 def _keep(path: Path) -> None:

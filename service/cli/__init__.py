@@ -1,5 +1,7 @@
 """The `mcps` command: parse, call, print, exit code."""
 
+import errno
+import os
 import signal
 import sys
 from types import FrameType
@@ -12,11 +14,15 @@ from service.cli.harvest import harvest
 from service.cli.importer import import_sqlite
 from service.cli.keys import keys
 from service.cli.load import load
+from service.cli.run import drop_output
 from service.cli.serve import dev, serve
 from service.cli.server import TERMINATED
-from service.errors import McpsError
+from service.errors import McpsError, RefusedFile
 
 INTERRUPTED = 130
+_LAST_STREAM = 2
+# What writing to standard output ends with; every other file is spoken of by name.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +50,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line; every error of ours becomes one line and its exit code."""
+    _open_closed_streams()
     # As an exception, so that an embedded server is stopped on the way out.
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -56,12 +63,29 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        _complain(RefusedFile(f"the output cannot be written: {error.strerror}"))
+        drop_output()
+        sys.exit(RefusedFile.exit_code)
+
+
+def _open_closed_streams() -> None:
+    """Fill what the caller closed, before a file or a connection takes its number."""
+    while (number := os.open(os.devnull, os.O_WRONLY)) <= _LAST_STREAM:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _complain(error: McpsError) -> None:
     click.echo(f"mcps: {error.message}", err=True)
     for problem in error.problems:
-        click.echo(f"  {problem.location}: {problem.message}", err=True)
+        line = f"{problem.location}: {problem.message}"
+        if line != error.message:
+            click.echo(f"  {line}", err=True)
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

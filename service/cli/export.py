@@ -1,6 +1,5 @@
 """`mcps export` and `mcps export-sqlite`: take the catalog out of its database."""
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli.progress import RowProgress
-from service.cli.run import is_terminal, say, with_store
+from service.cli.run import drop_output, is_terminal, say, with_store
 from service.copying import TableCopy, count_left
 from service.errors import Interrupted, RefusedFile
 from service.file_copy import copy_to_file
@@ -67,8 +66,7 @@ def _written(write: Callable[[bytes], None], kind: Format) -> ListReport | None:
         try:
             return with_store(work)
         except _Closed:
-            # As the interpreter would complain when it flushes the rest.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
             return None
 
 

@@ -25,6 +25,7 @@ from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
+from service.output import remove_earlier
 from service.settings import read_settings
 from service.store.base import Store
 from service.store.sqlite_file import is_catalog
@@ -190,7 +191,7 @@ class Listener:
     def finish(self, file: Path, report: Report) -> None:
         """Write the report; the rejects of an earlier run go when there are none."""
         if self._rejects is None:
-            self._rejects_path.unlink(missing_ok=True)
+            remove_earlier(self._rejects_path)
         if self._report_path is None:
             return
         counts = msgspec.json.encode(

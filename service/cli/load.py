@@ -17,6 +17,7 @@ from service.entries import Entry, Rejected, read_entry
 from service.errors import Interrupted, RefusedFile
 from service.files import Source
 from service.loading import LoadReport, load_entries
+from service.output import remove_earlier
 from service.reading import pieces
 from service.store.base import Store
 
@@ -30,6 +31,7 @@ class Rejects:
     def __init__(self, path: str) -> None:
         """`path` is empty for a file of the list's name in the current folder."""
         self._given = path
+        self._begun: set[Path] = set()
         self._opened: set[Path] = set()
 
     @property
@@ -41,8 +43,9 @@ class Rejects:
         """Writes what is rejected of one list; a file of an earlier load goes away."""
         name = "stdin" if source.is_standard_input else Path(source.name).name
         path = Path(self._given or f"{name}.rejects.jsonl")
-        if not self._given:
-            path.unlink(missing_ok=True)
+        if path not in self._begun:
+            self._begun.add(path)
+            remove_earlier(path)
         return lambda rejected: self._write(path, source, rejected)
 
     def _write(self, path: Path, source: Source, rejected: Rejected) -> None:

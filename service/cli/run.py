@@ -1,6 +1,7 @@
 """How commands reach the database: located, opened and closed around one coroutine."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -50,3 +51,8 @@ def run_async(work: Coroutine[Any, Any, Answer]) -> Answer:
 def is_terminal() -> bool:
     """Whether somebody watches: then there are bars, otherwise plain lines."""
     return sys.stderr.isatty()
+
+
+def drop_output() -> None:
+    """Nobody can take standard output: the interpreter would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -109,7 +109,7 @@ def require_checks(app: Litestar) -> None:
 
 def _require(role: Role, wanted: Role) -> None:
     if not allows(role, wanted):
-        message = f"this needs the role {wanted}; the key sent is of a {role}"
+        message = f"this needs the role {wanted}; that of the key is {role}"
         raise Forbidden(message)
 
 

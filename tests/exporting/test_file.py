@@ -215,6 +215,19 @@ async def test_what_is_there_or_in_use_stays(
     assert run_mcps("export-sqlite", "none/copy.db").returncode == 2
 
 
+@pytest.mark.parametrize("command", ["export", "export-sqlite"])
+def test_what_is_no_file_is_never_replaced(
+    run_mcps: RunMcps, tmp_path: Path, command: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        refused = run_mcps(command, "--force", name)
+        assert (refused.returncode, "is not a file" in refused.stderr) == (2, True)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert (tmp_path / "link").is_symlink()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_copy_that_is_stopped_leaves_nothing(
     store: Store, database_url: str, tmp_path: Path, number: int

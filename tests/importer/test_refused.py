@@ -120,3 +120,16 @@ def test_a_file_that_may_only_be_read_is_imported(
     assert sorted(p.name for p in earlier.path.parent.glob("earlier.db*")) == [
         "earlier.db"
     ]
+
+
+def test_rejects_of_an_earlier_import_go_only_from_a_file(
+    run_mcps: RunMcps, earlier: Earlier, tmp_path: Path
+) -> None:
+    earlier.fill(2)
+    (tmp_path / "old.jsonl").write_text("old\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("old.jsonl", "pipe"):
+        done = run_mcps("import-sqlite", str(earlier.path), "--rejects", name)
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "old.jsonl").exists()
+    assert (tmp_path / "pipe").exists()

@@ -121,6 +121,31 @@ def test_rejects_of_all_files_go_where_they_are_told(
     assert not list(tmp_path.glob("*rejects*"))
 
 
+def test_lists_of_the_same_name_share_a_file_of_rejects(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    for folder, items in (("a", [BAD]), ("b", [BAD]), ("c", ITEMS)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "list.json").write_text(json.dumps(items))
+    done = run_mcps("load", "a/list.json", "b/list.json", "c/list.json")
+    assert done.returncode == 3
+    found = (tmp_path / "list.json.rejects.jsonl").read_text().splitlines()
+    files = [json.loads(line)["file"] for line in found]
+    assert files == ["a/list.json", "b/list.json"]
+
+
+def test_rejects_of_an_earlier_load_go_only_from_a_file(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    (tmp_path / "list.json").write_text(json.dumps(ITEMS))
+    (tmp_path / "all.jsonl").write_text("old\n")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("all.jsonl", "link"):
+        assert run_mcps("load", "--rejects", name, "list.json").returncode == 0
+    assert not (tmp_path / "all.jsonl").exists()
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_broken_list_is_loaded_up_to_the_break(
     run_mcps: RunMcps, tmp_path: Path
 ) -> None:
