@@ -15,6 +15,7 @@ OLDEST_VERSION = 15
 NEWEST_VERSION = 18
 CLOCK_LIMIT_S = 2.0
 SLOW_MEAN_MS = 100.0
+_PLANNED = ("select", "with", "insert", "update", "delete", "merge")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -228,8 +229,13 @@ def pool_finding(connections: Row, settings: Settings) -> Finding:
 
 
 def slow_findings(statements: Iterable[Row]) -> Iterator[Finding]:
-    """Which statements are slow."""
-    slow = [row for row in statements if row["mean_ms"] >= SLOW_MEAN_MS]
+    """Which statements with a plan are slow; upkeep such as analyze has none."""
+    slow = [
+        row
+        for row in statements
+        if row["mean_ms"] >= SLOW_MEAN_MS
+        and row["statement"].lstrip().lower().startswith(_PLANNED)
+    ]
     for row in slow:
         text = (
             f"{row['mean_ms']:.0f} ms a call, {row['calls']} calls: "

@@ -4,13 +4,13 @@ import sys
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from service import check as inspection
 from service import logs
 from service.check import Report
-from service.cli.run import run_async, say
+from service.cli.run import results, run_async, say
 from service.errors import McpsError
 from service.settings import read_settings
 from service.store import migrate as migrations
@@ -89,12 +89,12 @@ def _print_steps(steps: list[Step]) -> None:
     for step in steps:
         state = Text(step.state, style=_STATE_COLOURS[step.state])
         table.add_row(step.name, state, step.applied_at)
-    Console().print(table)
+    results().print(table)
 
 
 def _print_report(seen: Report) -> None:
-    console = Console()
-    table = Table("Level", "Subject", "Finding")
+    console = results()
+    table = Table("Level", "Subject", Column("Finding", overflow="fold"))
     for finding in seen.findings:
         level = Text(finding.level, style=_COLOURS[finding.level])
         table.add_row(level, finding.subject, Text(finding.text))

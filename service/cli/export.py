@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import IO, get_args
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from service.cli.progress import RowProgress
-from service.cli.run import drop_output, is_terminal, say, with_store
+from service.cli.run import drop_output, is_terminal, results, say, with_store
 from service.copying import TableCopy, count_left
 from service.errors import Interrupted, RefusedFile
 from service.file_copy import copy_to_file
@@ -130,7 +129,7 @@ def print_copies(copied: Iterable[TableCopy]) -> None:
     table.columns[1].justify = "right"
     for each in copied:
         table.add_row(each.table, f"{each.rows:,}")
-    Console().print(table)
+    results().print(table)
 
 
 @contextmanager

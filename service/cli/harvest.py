@@ -12,12 +12,11 @@ import msgspec
 import prometheus_client
 import structlog
 from msgspec import UNSET, UnsetType
-from rich.console import Console
 from rich.table import Table
 
 from service import logs
 from service.cli.bars import Bars
-from service.cli.run import is_terminal, open_store, run_async, say
+from service.cli.run import is_terminal, open_store, results, run_async, say
 from service.discovery import discover
 from service.errors import Interrupted, InvalidInput, Unavailable
 from service.harvest import Harvester, Plan, Report, rehearse
@@ -290,4 +289,4 @@ def _print_table(reports: Sequence[Report]) -> None:
         figures = (report.targets, counts.seen, counts.new, counts.changed, counts.gone)
         refused = (counts.failed, len(report.failures))
         table.add_row(report.source, *(f"{count:,}" for count in (*figures, *refused)))
-    Console(soft_wrap=True).print(table)
+    results().print(table)

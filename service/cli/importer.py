@@ -9,13 +9,12 @@ from typing import IO, Self
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from service.cli.export import print_copies
 from service.cli.progress import RowProgress
-from service.cli.run import is_terminal, run_async, say, with_store
+from service.cli.run import is_terminal, results, run_async, say, with_store
 from service.copying import TableCopy
 from service.errors import Interrupted, McpsError, RefusedFile
 from service.file_copy import copy_from_file
@@ -33,6 +32,7 @@ from service.store.sqlite_file import is_catalog
 SOME_REJECTED = 3
 COMPARING = "comparing"
 REJECTS = "rejects.jsonl"
+_WIDE = 110
 
 
 @click.command("import-sqlite")
@@ -251,7 +251,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _print(report: Report, rejects: Path) -> None:
-    console = Console(soft_wrap=True)
+    console = results()
     title = "what would be imported" if report.is_dry_run else None
     heads = ("table", "source", "copied", "repaired", "rejected", "unchanged")
     table = Table(*heads, "s", "rows/s", "checksums", title=title)
@@ -267,6 +267,8 @@ def _print(report: Report, rejects: Path) -> None:
             f"{row.rows_per_s:,.0f}",
             equal,
         )
+    if console.width < _WIDE:
+        _squeeze(table)
     console.print(table)
     rows = sum(row.source for row in report.tables.values())
     console.print(
@@ -278,3 +280,11 @@ def _print(report: Report, rejects: Path) -> None:
         say(f"{name} is a virtual table: what is in it stands in other tables")
     if report.rejected:
         say(f"What was rejected, and why: {rejects}")
+
+
+def _squeeze(table: Table) -> None:
+    """For a narrow terminal: heads take more lines, and nothing is cut off."""
+    table.padding = (0, 0)
+    for column in table.columns:
+        column.min_width = max(map(len, map(str, column.cells)), default=1)
+        column.overflow = "fold"

@@ -1,18 +1,14 @@
 """`mcps keys`: make, list and revoke API keys."""
 
-import sys
-
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from service import keys as work
-from service.cli.run import say, with_store
+from service.cli.run import results, say, with_store
 from service.models import Role
 
-_PIPED_WIDTH = 400
 _COLOURS = {"active": "green", "expired": "yellow", "revoked": "red"}
 
 
@@ -61,8 +57,7 @@ def list_(as_json: bool) -> None:
         times = (key.created_at, key.expires_at, key.last_used_at)
         shown = [_minute(at) for at in times]
         table.add_row(key.prefix, key.role, Text(key.name), *shown, state)
-    # Piped into another program a row stays one line.
-    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
+    results().print(table)
 
 
 @keys.command()

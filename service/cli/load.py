@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from service.cli.progress import Progress
-from service.cli.run import is_terminal, say, with_store
+from service.cli.run import is_terminal, results, say, with_store
 from service.entries import Entry, Rejected, read_entry
 from service.errors import Interrupted, RefusedFile
 from service.files import Source
@@ -147,7 +146,7 @@ def _print(reports: list[FileReport], rejects: Rejects, *, as_json: bool) -> Non
 
 
 def _print_tables(reports: list[FileReport]) -> None:
-    console = Console(soft_wrap=True)
+    console = results()
     for report in reports:
         table = Table("", "new", "changed", "unchanged", title=Text(report.file))
         for column in table.columns[1:]:

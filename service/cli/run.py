@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
+from rich.console import Console
 
 from service import logs
 from service.settings import Settings, read_settings
@@ -15,11 +16,18 @@ from service.store.locate import Located, located, make_store
 
 Answer = TypeVar("Answer")
 Work = Callable[[Store], Awaitable[Answer]]
+_PIPED_WIDTH = 400
 
 
 def say(message: str) -> None:
     """Tell the person at the terminal; standard output is for results."""
     click.echo(message, err=True)
+
+
+def results() -> Console:
+    """Standard output for tables; piped into another program a row stays one line."""
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    return Console(width=width, soft_wrap=True)
 
 
 def with_store(work: Work[Answer], *, settings: Settings | None = None) -> Answer:

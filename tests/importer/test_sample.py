@@ -1,6 +1,7 @@
 """A real file: every odd row of it is in, repaired by a rule, or among the rejects."""
 
 import gzip
+import io
 import json
 import sqlite3
 from collections import Counter
@@ -9,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from service.cli import importer
+from service.importer.reporting import Report, TableReport
 from service.store.base import Store
 from tests.conftest import RunMcps
 from tests.importer.conftest import Taken, content, take, unwritten
@@ -137,6 +141,10 @@ def test_the_command_says_it_all(
     done = run_mcps("import-sqlite", str(sample), "--report", "report.json")
     assert done.returncode == 3, done.stderr
     assert "4,527 rows" in done.stdout
+    assert "…" not in done.stdout
+    rows = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
+    (row,) = (row for row in rows if row[0] == "resourcetemplate")
+    assert row[1:6] + row[-1:] == ["192", "192", "0", "0", "0", "equal"]
     report = json.loads((tmp_path / "report.json").read_text())
     table = report["tables"]["server"]
     assert (table["source"], table["copied"], table["repaired"], table["rejected"]) == (
@@ -154,3 +162,17 @@ def test_the_command_says_it_all(
     bad = next(r for r in rejects if r["key"] == 1308)
     assert (bad["table"], bad["column"], bad["raw"]) == ("server", "keywords", "[1, 2")
     assert bad["row"]["primary_url"] == "https://hostile.example/8"
+
+
+def test_a_narrow_terminal_cuts_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"resourcetemplate": TableReport(source=1_234_567, copied=1_234_567)}
+    console = Console(width=80, file=io.StringIO())
+    monkeypatch.setattr(importer, "results", lambda: console)
+    importer._print(
+        Report(is_dry_run=True, is_strict=False, tables=rows), Path("rejects.jsonl")
+    )
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    (line,) = (line for line in lines if "resourcetemplate" in line)
+    assert line.count("1,234,567") == 2

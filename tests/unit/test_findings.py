@@ -231,6 +231,8 @@ def test_every_worker_has_a_pool_of_its_own() -> None:
 def test_slow_means_slow_on_average() -> None:
     row: Any = {"mean_ms": 99.0, "calls": 5, "total_ms": 495.0, "statement": "select 1"}
     assert loud(slow_findings([row])) == []
+    upkeep = {"mean_ms": 250.0, "statement": "analyze server"}
+    assert loud(slow_findings([row | upkeep])) == []
     (finding,) = slow_findings([row | {"mean_ms": 250.0}])
     assert finding.level == "warning"
     assert "250 ms" in finding.text
