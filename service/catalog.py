@@ -89,7 +89,7 @@ async def add_server(work: Queries, body: ServerBody) -> tuple[Reference, str]:
 async def put_server(
     store: Store,
     server: Reference,
-    changes: ServerBody | ServerPatch,
+    changes: ServerPatch,
     expected: Collection[str] = (),
 ) -> str:
     """Change the fields of a server that are given; gives it whole.
@@ -155,7 +155,7 @@ def _missing() -> NotFound:
     return NotFound("there is no such server")
 
 
-def _keep_published_name(held: Row, changes: ServerBody | ServerPatch) -> None:
+def _keep_published_name(held: Row, changes: ServerPatch) -> None:
     name = changes.registry_name
     if name is UNSET or name == held["registry_name"] or not held["is_published"]:
         return

@@ -51,6 +51,8 @@ def decode_body(
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidText.at("body", f"not valid UTF-8 at byte {error.start}") from None
+    if not raw.strip():
+        raise InvalidInput.at("body", "is empty; expected JSON")
     try:
         body = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:

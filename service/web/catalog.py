@@ -125,22 +125,22 @@ async def add(request: Call) -> Answer:
 )
 async def change(request: Call) -> Answer:
     """Change the fields that are given; null clears one that may be null."""
-    return await _put(request, ServerPatch)
+    return await _put(request)
 
 
 @put(
     "/servers/{server:str}",
     opt=spec(
-        summary="Replace a server",
+        summary="Change fields of a server, as PATCH does",
         answer=ServerDetail,
-        body=ServerBody,
+        body=ServerPatch,
         role="editor",
         may_fail=("conflict", "precondition_failed"),
     ),
 )
 async def replace(request: Call) -> Answer:
-    """Replace every field; one that is left out gets its default."""
-    return await _put(request, ServerBody)
+    """Change the fields that are given: clients of the earlier MCPS send no others."""
+    return await _put(request)
 
 
 # Litestar lets no handler of status 204 make its own answer; this one does.
@@ -162,10 +162,10 @@ async def remove(request: Call) -> Answer:
     return Answer(b"", status=204)
 
 
-async def _put(request: Call, kind: type[ServerBody] | type[ServerPatch]) -> Answer:
+async def _put(request: Call) -> Answer:
     reference = _reference(request)
     expected = _expected(request)
-    body = await read_body(request, kind)
+    body = await read_body(request, ServerPatch)
     store = request.app.state.store
     try:
         text = await put_server(store, reference, body, expected)
