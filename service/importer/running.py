@@ -95,7 +95,8 @@ async def _require_database(store: Store) -> None:
     if store.dialect != "postgresql":
         message = (
             "import-sqlite takes a file over into PostgreSQL: set DATABASE_URL or "
-            "POSTGRES_HOST, or set nothing to use the embedded one"
+            "POSTGRES_HOST, or set nothing to use the embedded one. After it `mcps "
+            "export-sqlite` makes a file that MCPS serves"
         )
         raise NotSupported(message)
     if not await store.value("import_may_add_legacy"):

@@ -5,12 +5,13 @@ A lock on a file beside it lives exactly as long as the process that holds it.
 
 import fcntl
 import getpass
+import io
 import socket
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,13 +83,13 @@ class SqliteBackend(SQLiteBackend):  # type: ignore[misc] # yoyo has no types
 
     def apply_file(self, migration: Migration) -> None:
         """Apply one file in its transaction; it enters itself there."""
-        with _named(migration.id):
+        with _named(migration.id), _hushed():
             migration.process_steps(self, "apply")
             self.log_migration(migration, "apply")
 
     def rollback_file(self, migration: Migration) -> None:
         """Take one file back in its transaction, and its entry."""
-        with _named(migration.id):
+        with _named(migration.id), _hushed():
             migration.process_steps(self, "rollback")
             self.log_migration(migration, "rollback")
 
@@ -172,6 +173,11 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return ""
+
+
+def _hushed() -> AbstractContextManager[object]:
+    """Keep yoyo from printing the rows by which SQLite checks a column it adds."""
+    return redirect_stdout(io.StringIO())
 
 
 @contextmanager

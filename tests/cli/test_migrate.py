@@ -30,6 +30,15 @@ def test_each_migration_is_one_line_of_progress(run_mcps: RunMcps) -> None:
     assert lines[-1] == f"{count} applied; the schema is {NEWEST}"
 
 
+def test_on_sqlite_each_migration_is_one_line_too(run_mcps: RunMcps) -> None:
+    env = {"DATABASE_URL": "sqlite:///new.db"}
+    names = sorted(migrate._files(None))
+    forth = run_mcps("migrate", env=env).stdout.splitlines()
+    assert [line.partition(": applied in ")[0] for line in forth[:-1]] == names
+    back = run_mcps("migrate", "--rollback", str(len(names)), env=env)
+    assert back.stdout == "".join(f"{name}: rolled back\n" for name in names[::-1])
+
+
 def test_status_shows_every_migration_and_changes_nothing(run_mcps: RunMcps) -> None:
     run_mcps("migrate", "--rollback", "1")
     done = run_mcps("migrate", "--status")

@@ -238,7 +238,7 @@ async def test_writes_raise_what_they_say(store: PostgresStore) -> None:
     await delete_server(store, added)
     for call in (
         get_server(store, added),
-        put_server(store, added, body),
+        put_server(store, added, ServerPatch(stars=1)),
         delete_server(store, added),
     ):
         with pytest.raises(NotFound):
