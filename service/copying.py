@@ -98,7 +98,10 @@ async def sums(store: Store) -> list[TableCopy]:
 async def _require_equal(target: Store, copied: list[TableCopy]) -> None:
     for ours, theirs in zip(copied, await sums(target), strict=True):
         if ours != theirs:
-            message = f"the copy of {ours.table} differs: {ours} became {theirs}"
+            message = (
+                f"the copy of {ours.table} differs: of {ours.rows:,} rows "
+                f"{theirs.rows:,} arrived, and what is in them is not the same"
+            )
             raise McpsError(message)
 
 

@@ -67,7 +67,8 @@ async def filled(store: Store, database: Any) -> str:
         item("io.b/two", status="deleted", weight=1.0, deep=[{"n": 1e5}, None]),
     )
     bare = {"name": ODD, "primary_url": "https://example.org/bare", "stars": 2**62}
-    words = {"keywords": '["a", "b\\"", "ü"]', "categories": '["c"]'}
+    nested = '[{"a": [true, "x"], "bb": 1.5}, true, null, 2]'
+    words = {"keywords": '["a", "b\\"", "ü"]', "categories": nested}
     said = {"field_sources": '{"title": "api", "name": "registry"}'}
     await put(database, "server", [bare | words | said])
     number = await database.fetchval("select max(id) from server")
