@@ -23,6 +23,9 @@ Positive = Annotated[float, Meta(gt=0, le=86_400)]
 DEFAULT_PASSWORDS = frozenset({"mcps_password", "postgres", "password", "admin"})
 DEVELOPMENT_KEY = "dev_key_12345"
 _CHECKED_PREFIXES = ("DB_", "POSTGRES_")
+_LAST_PORT = 65_535
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_PLACE = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +264,7 @@ def _refuse_insecure(settings: Settings) -> None:
         sqlite_path(settings.database_url)
     elif settings.database_url:
         plain_url(settings.database_url)
+        _refuse_malformed("DATABASE_URL", settings.database_url)
     if settings.environment != "production":
         return
     if settings.registry_logins and not settings.registry_token_key:
@@ -292,6 +296,40 @@ def _refuse_wrong_replica(settings: Settings) -> None:
     except InvalidSettings:
         message = "DATABASE_REPLICA_URL: expected postgresql://user@host:5432/name"
         raise InvalidSettings(message) from None
+    _refuse_malformed("DATABASE_REPLICA_URL", settings.database_replica_url)
+
+
+def _refuse_malformed(variable: str, url: str) -> None:
+    """Drivers read a broken URL in different ways, and say pieces of its password."""
+    if fault := _fault(url):
+        message = (
+            f"{variable}: {fault}; in a user or a password @ is written %40, / %2F, "
+            "? %3F, # %23 and % %25"
+        )
+        raise InvalidSettings(message)
+
+
+def _fault(url: str) -> str:
+    """What is wrong with a URL of PostgreSQL, without any piece of it; or nothing."""
+    try:
+        parts = urlsplit(plain_url(url))
+    except ValueError:
+        return "it is no URL"
+    login, at, places = parts.netloc.rpartition("@")
+    ports = [_PLACE.fullmatch(place) for place in places.split(",")]
+    has_bad_port = any(found is None or not _is_port(found[1]) for found in ports)
+    faults = {
+        "it holds a #": "#" in url,
+        "it holds a % without two hex digits": _BAD_ESCAPE.search(url),
+        "it holds an @ too many": "@" in login or (not at and "@" in parts.path),
+        "a parameter has no =": not all("=" in p for p in parts.query.split("&") if p),
+        "a port is no number from 1 to 65535": has_bad_port,
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
+
+
+def _is_port(text: str | None) -> bool:
+    return text is None or 1 <= int(text) <= _LAST_PORT
 
 
 _BOOLEANS = {

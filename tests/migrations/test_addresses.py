@@ -123,6 +123,7 @@ def seen_by_psycopg(url: str) -> tuple[str, str, str]:
 )
 async def test_both_drivers_understand_every_form(guarded: Cluster, form: str) -> None:
     url = forms(guarded)[form]
+    assert read_settings({"DATABASE_URL": url}).database_url == url
     work_mem = "7MB" if "work_mem" in url else "4MB"
     expected = (USER, DATABASE, work_mem)
     assert await seen_by_asyncpg(url) == expected
@@ -144,6 +145,37 @@ async def test_settings_of_their_own_make_a_url_for_both(guarded: Cluster) -> No
         assert await seen_by_asyncpg(settings.postgres_url) == expected
         seen = await asyncio.to_thread(seen_by_psycopg, settings.postgres_url)
         assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("postgresql://u:Qx#Zy@h/d", "holds a #"),
+        ("postgresql://u:Qx/Zy@h/d", "port"),
+        ("postgresql://u:12/Zy@h/d", "@ too many"),
+        ("postgresql://u:Qx?Zy@h/d", "no ="),
+        ("postgresql://u:Qx@Zy@h/d", "@ too many"),
+        ("postgresql://u:Qx%Zy@h/d", "% without"),
+        ("postgresql://u:Qx[Zy@h/d", "no URL"),
+        ("postgresql://u:Qx@[::1/d", "no URL"),
+        ("postgresql+asyncpg://u:Qx@h:port/d", "port"),
+        ("postgresql://u:Qx@h:5432,h:99999/d", "port"),
+    ],
+)
+def test_a_malformed_url_is_refused_and_no_piece_of_it_is_shown(
+    url: str, fault: str
+) -> None:
+    good = "postgresql://u@h/d"
+    for variable, more in (
+        ("DATABASE_URL", {}),
+        ("DATABASE_REPLICA_URL", {"DATABASE_URL": good}),
+    ):
+        with pytest.raises(errors.InvalidSettings) as caught:
+            read_settings({variable: url, **more})
+        assert caught.value.message.startswith(f"{variable}: ")
+        assert fault in caught.value.message
+        assert "Qx" not in caught.value.message
+        assert "Zy" not in caught.value.message
 
 
 def test_migrations_run_over_an_awkward_url(guarded: Cluster) -> None:
