@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, cast, get_args, get_origin
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
@@ -25,6 +25,7 @@ DEVELOPMENT_KEY = "dev_key_12345"
 _CHECKED_PREFIXES = ("DB_", "POSTGRES_")
 _LAST_PORT = 65_535
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ROOT_PATH = re.compile(r"(?:/[^/?#\s]+)*")
 _PLACE = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 
 
@@ -221,6 +222,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name in list(values):
         values[name] = _converted(name, values[name])
     settings = msgspec.convert(values, Settings)
+    if not _ROOT_PATH.fullmatch(settings.root_path):
+        message = "ROOT_PATH: expected a path such as /catalog, without a / at its end"
+        raise InvalidSettings(message)
     _refuse_wrong_replica(settings)
     _refuse_insecure(settings)
     return settings
@@ -250,8 +254,16 @@ def _converted(name: str, text: str) -> str:
     try:
         return cast("str", msgspec.convert(plain, kind, strict=False))
     except msgspec.ValidationError as error:
-        message = f"{name.upper()}: {_shown(name, text)} is not valid: {error}"
+        fault = _wanted(kind) or str(error)
+        message = f"{name.upper()}: {_shown(name, text)} is not valid: {fault}"
         raise InvalidSettings(message) from None
+
+
+def _wanted(kind: object) -> str:
+    """The words that a setting may have, where they are few."""
+    words = get_args(kind) if get_origin(kind) is Literal else ()
+    words = ("true", "false") if kind is bool else words
+    return f"expected {' or '.join(words)}" if words else ""
 
 
 def _shown(name: str, text: str) -> str:
