@@ -34,6 +34,23 @@ def placed(path: Path, *, replaces: bool, mode: int = 0o666) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def require_writable(path: Path) -> None:
+    """Look before long work whether its result can be written; changes nothing.
+
+    Raises RefusedFile when the file or its folder may not be written.
+    """
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not path.exists() and not path.parent.is_dir():
+        reason = "there is no such folder"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = "this user may not write there"
+    else:
+        return
+    message = f"{path}: cannot be written: {reason}"
+    raise RefusedFile(message)
+
+
 def remove_earlier(path: Path) -> None:
     """Take the file of an earlier run away; what is no file, such as /dev/null, stays.
 

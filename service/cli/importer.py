@@ -24,7 +24,7 @@ from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
-from service.output import remove_earlier
+from service.output import remove_earlier, require_writable
 from service.settings import read_settings
 from service.store.base import Store
 from service.store.sqlite_file import is_catalog
@@ -134,7 +134,10 @@ class Listener:
         self._bars = RowProgress(say=say, is_terminal=is_terminal())
 
     def __enter__(self) -> Self:
-        """Show the bars."""
+        """Show the bars. Raises RefusedFile when the files cannot be written."""
+        for path in (self._rejects_path, self._report_path):
+            if path is not None:
+                require_writable(path)
         self._files.enter_context(self._bars)
         return self
 

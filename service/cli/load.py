@@ -16,7 +16,7 @@ from service.entries import Entry, Rejected, read_entry
 from service.errors import Interrupted, RefusedFile
 from service.files import Source
 from service.loading import LoadReport, load_entries
-from service.output import remove_earlier
+from service.output import remove_earlier, require_writable
 from service.reading import pieces
 from service.store.base import Store
 
@@ -44,6 +44,8 @@ class Rejects:
         path = Path(self._given or f"{name}.rejects.jsonl")
         if path not in self._begun:
             self._begun.add(path)
+            if self._given:
+                require_writable(path)
             remove_earlier(path)
         return lambda rejected: self._write(path, source, rejected)
 

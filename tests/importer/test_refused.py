@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,18 @@ def test_a_file_that_may_only_be_read_is_imported(
     assert sorted(p.name for p in earlier.path.parent.glob("earlier.db*")) == [
         "earlier.db"
     ]
+
+
+@pytest.mark.parametrize("option", ["--report", "--rejects"])
+async def test_a_result_that_cannot_be_written_is_told_before_the_work(
+    run_mcps: RunMcps, earlier: Earlier, database: Any, option: str
+) -> None:
+    earlier.fill(2)
+    for place in ("none/file.json", "."):
+        done = run_mcps("import-sqlite", str(earlier.path), option, place)
+        assert done.returncode == 2
+        assert f"{place}: cannot be written: " in done.stderr
+    assert await database.fetchval("select count(*) from server") == 0
 
 
 def test_rejects_of_an_earlier_import_go_only_from_a_file(

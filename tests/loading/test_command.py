@@ -134,6 +134,16 @@ def test_lists_of_the_same_name_share_a_file_of_rejects(
     assert files == ["a/list.json", "b/list.json"]
 
 
+def test_a_place_for_rejects_that_cannot_be_written_is_told_before_the_load(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    (tmp_path / "list.json").write_text(json.dumps(ITEMS))
+    done = run_mcps("load", "--rejects", "none/all.jsonl", "list.json")
+    assert done.returncode == 2
+    assert "none/all.jsonl: cannot be written: " in done.stderr
+    assert run_mcps("export").stdout == ""
+
+
 def test_rejects_of_an_earlier_load_go_only_from_a_file(
     run_mcps: RunMcps, tmp_path: Path
 ) -> None:
