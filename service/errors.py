@@ -238,6 +238,13 @@ class SchemaMismatch(Unavailable):
     code = "schema_mismatch"
 
 
+class MissingPrivilege(Unavailable):
+    """The role of the database may not do that: `mcps check` says what to grant."""
+
+    code = "missing_privilege"
+    exit_code = 1
+
+
 class Overloaded(Unavailable):
     """Too many requests at once."""
 

@@ -198,11 +198,13 @@ def plain_url(url: str) -> str:
 def masked_url(url: str) -> str:
     """The URL with its password replaced by `****`."""
     parts = urlsplit(url)
-    query = re.sub(r"((?:^|&)password=)[^&]*", r"\1****", parts.query)
+    query = re.sub(r"((?:^|&)(?:ssl)?password=)[^&]*", r"\1****", parts.query)
     login, at, hosts = parts.netloc.rpartition("@")
     user, colon, _ = login.partition(":")
     netloc = f"{user}:****@{hosts}" if colon else f"{login}{at}{hosts}"
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    masked = urlunsplit(parts._replace(netloc=netloc, query=query))
+    # urlunsplit drops the empty host of `postgresql:///name`.
+    return re.sub(r"^postgresql:/(?!/)", "postgresql:///", masked)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

@@ -1,5 +1,6 @@
 """`mcps import-sqlite`: take over the file of an earlier MCPS."""
 
+import shlex
 import sys
 import tempfile
 from contextlib import ExitStack, closing
@@ -92,7 +93,7 @@ def _imported(file: EarlierFile, listener: "Listener", *, is_strict: bool) -> Re
     async def work(store: Store) -> Report:
         return await import_file(store, file, listener, is_strict=is_strict)
 
-    resume = f"Run the same command again to go on: mcps {' '.join(sys.argv[1:])}"
+    resume = f"Run the same command again to go on: mcps {shlex.join(sys.argv[1:])}"
     try:
         return with_store(work)
     except KeyboardInterrupt:

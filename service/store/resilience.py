@@ -35,7 +35,7 @@ _BY_STATE: dict[str, type[errors.McpsError]] = {
     "25006": errors.ReadOnly,
     "40001": errors.Unavailable,
     "40P01": errors.Unavailable,
-    "42501": errors.Unavailable,
+    "42501": errors.MissingPrivilege,
     "42703": errors.SchemaMismatch,
     "42P01": errors.SchemaMismatch,
     "53100": errors.StorageFull,

@@ -1,6 +1,7 @@
 """Whether an SQLite file may be used at all, found out without writing to it."""
 
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -106,7 +107,8 @@ def _refuse_foreign(path: Path, tables: set[str]) -> None:
     if tables >= _EARLIER or "alembic_version" in tables:
         message = (
             f"{path} is a file of the earlier MCPS and stays as it is: take it over "
-            f"into a catalog of its own with `mcps import-sqlite {path}`"
+            "into a catalog of its own with `mcps import-sqlite "
+            f"{shlex.quote(str(path))}`"
         )
         raise RefusedFile(message)
     others = sorted(name for name in tables if not name.startswith(_YOYO))

@@ -39,6 +39,7 @@ STATUS: dict[str, int] = {
     "read_only": 503,
     "storage_full": 503,
     "schema_mismatch": 503,
+    "missing_privilege": 503,
     "overloaded": 503,
 }
 

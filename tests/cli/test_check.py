@@ -233,6 +233,10 @@ async def test_missing_privileges_come_with_the_statements_that_mend_them(
     findings = about(document, "privileges", "error")
     assert code == 1
     texts = [finding["text"] for finding in findings]
+    # Trying again would not help.
+    refused = run_mcps("keys", "list", env=env)
+    assert refused.returncode == 1
+    assert "mcps check" in refused.stderr.splitlines()[-1]
     assert f"the role {role} may not update, delete tool" in texts
     assert f"the role {role} may not select _yoyo_migration" in texts
     await execute(database, *(finding["mend"] for finding in findings))

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -34,7 +35,7 @@ RSS_LIMIT_KB = 150_000
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of some thousand rows."""
-    file = tmp_path_factory.mktemp("earlier") / "large.db"
+    file = tmp_path_factory.mktemp("earlier") / "a large file.db"
     make_file(file, SERVERS)
     return file
 
@@ -175,7 +176,8 @@ async def test_stopped_by_ctrl_c_it_ends_with_75_and_says_how_to_go_on(
     running.send_signal(signal.SIGINT)
     _, said = await asyncio.to_thread(running.communicate, timeout=LIMIT_S)
     assert running.returncode == 75, said
-    assert b"Run the same command again to go on" in said
+    (line,) = (line for line in said.decode().splitlines() if "to go on: mcps" in line)
+    assert str(large) in shlex.split(line)
     assert b"Traceback" not in said
     taken = await take(store, large)
     assert taken.report.is_resumed
