@@ -24,6 +24,7 @@ McpsError
 │   ├── ReadOnly            503  a standby, or default_transaction_read_only
 │   ├── StorageFull         503
 │   ├── SchemaMismatch      503  migrations are missing
+│   ├── MissingPrivilege    503  the role of the database may not do it
 │   └── Overloaded          503  too many requests at once
 ├── InvalidSettings         exit 2
 ├── RefusedFile             exit 2  a file that is not what the command reads
