@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from service.errors import RefusedFile
+from service.output import shown_path
 
 CHUNK_BYTES = 1 << 18
 STANDARD_INPUT = "-"
@@ -25,7 +26,7 @@ class Source:
     def __init__(self, path: str, *, check: Callable[[], None]) -> None:
         """`check` is called while a pipe has nothing to read; it may raise."""
         self.is_standard_input = path == STANDARD_INPUT
-        self.name = "standard input" if self.is_standard_input else path
+        self.name = "standard input" if self.is_standard_input else shown_path(path)
         self.size_bytes: int | None = None
         self.read_bytes = 0
         self._place: str | int = 0 if self.is_standard_input else path

@@ -34,6 +34,11 @@ def placed(path: Path, *, replaces: bool, mode: int = 0o666) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def shown_path(path: str | Path) -> str:
+    """A path as text that can be written anywhere, also where it is no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def require_writable(path: Path) -> None:
     """Look before long work whether its result can be written; changes nothing.
 

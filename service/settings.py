@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, cast, get_args, get_origin
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta
@@ -180,7 +180,7 @@ def sqlite_path(url: str) -> Path:
             "path and four before an absolute one"
         )
         raise InvalidSettings(message)
-    return Path(unquote(path))
+    return Path(os.fsdecode(unquote_to_bytes(path)))
 
 
 def plain_url(url: str) -> str:

@@ -25,7 +25,7 @@ from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
-from service.output import remove_earlier, require_writable
+from service.output import remove_earlier, require_writable, shown_path
 from service.settings import read_settings
 from service.store.base import Store
 from service.store.sqlite_file import is_catalog
@@ -199,7 +199,7 @@ class Listener:
         if self._report_path is None:
             return
         counts = msgspec.json.encode(
-            {"file": str(file), **msgspec.structs.asdict(report)}
+            {"file": shown_path(file), **msgspec.structs.asdict(report)}
         )
         with _opened(self._report_path) as opened:
             opened.write(msgspec.json.format(counts, indent=1)[:-2])
@@ -283,7 +283,7 @@ def _print(report: Report, rejects: Path) -> None:
     for name in report.skipped:
         say(f"{name} is a virtual table: what is in it stands in other tables")
     if report.rejected:
-        say(f"What was rejected, and why: {rejects}")
+        say(f"What was rejected, and why: {shown_path(rejects)}")
 
 
 def _squeeze(table: Table) -> None:

@@ -16,7 +16,7 @@ from service.entries import Entry, Rejected, read_entry
 from service.errors import Interrupted, RefusedFile
 from service.files import Source
 from service.loading import LoadReport, load_entries
-from service.output import remove_earlier, require_writable
+from service.output import remove_earlier, require_writable, shown_path
 from service.reading import pieces
 from service.store.base import Store
 
@@ -36,7 +36,7 @@ class Rejects:
     @property
     def paths(self) -> list[str]:
         """The files that were written."""
-        return sorted(map(str, self._opened))
+        return sorted(map(shown_path, self._opened))
 
     def writer(self, source: Source) -> Callable[[Rejected], None]:
         """Writes what is rejected of one list; a file of an earlier load goes away."""

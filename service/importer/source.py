@@ -5,6 +5,7 @@ that everything comes from the same moment, whatever else writes to the file. Wi
 `-wal` file beside it writers go on meanwhile; without one their commits wait.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
@@ -74,7 +75,7 @@ class EarlierFile:
     def __enter__(self) -> Self:
         """Open the file. Raises RefusedFile for one that is not of the earlier MCPS."""
         _require_sqlite(self._path)
-        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
+        address = f"file:{quote(os.fsencode(self._path.absolute()))}?mode=ro"
         try:
             self._file = sqlite3.connect(
                 address,

@@ -5,6 +5,7 @@ is interrupted, so that a thread is free again when its caller has long given up
 """
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -63,7 +64,7 @@ class Connection:
         cls, path: Path, scripts: Mapping[str, Script], *, wait_s: float, writes: bool
     ) -> "Connection":
         """Open an existing file. The driver's errors come through."""
-        address = f"file:{quote(str(path))}?mode=rw"
+        address = f"file:{quote(os.fsencode(path))}?mode=rw"
         driver = await aiosqlite.connect(
             address, uri=True, isolation_level=None, timeout=wait_s
         )

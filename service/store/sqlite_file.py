@@ -24,7 +24,7 @@ _YOYO = ("_yoyo", "yoyo_lock", "sqlite_")
 
 def sqlite_url(path: Path) -> str:
     """The URL of a file, absolute: it means the same in every process."""
-    return f"sqlite:///{quote(str(path.absolute()))}"
+    return f"sqlite:///{quote(os.fsencode(path.absolute()))}"
 
 
 def require_file(path: Path) -> None:
@@ -119,7 +119,7 @@ def _refuse_foreign(path: Path, tables: set[str]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    address = f"file:{quote(os.fsencode(path.absolute()))}?mode=ro"
     with closing(sqlite3.connect(address, uri=True)) as connection:
         yield connection
 

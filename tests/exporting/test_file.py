@@ -216,6 +216,21 @@ async def test_what_is_there_or_in_use_stays(
     assert run_mcps("export-sqlite", "none/copy.db").returncode == 2
 
 
+def test_a_file_whose_name_is_no_utf_8_is_written_and_served(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"k\xe4.db")
+    assert run_mcps("export-sqlite", name).returncode == 0
+    for env in (
+        {"DATABASE_URL": f"sqlite:///{tmp_path}/k%E4.db"},
+        {"DATABASE_URL": "", "USE_SQLITE": "true", "DATABASE_PATH": name},
+    ):
+        done = run_mcps("check", env=env)
+        assert done.returncode == 0, done.stderr
+    again = run_mcps("import-sqlite", name)
+    assert again.returncode == 0, again.stderr
+
+
 @pytest.mark.parametrize("command", ["export", "export-sqlite"])
 def test_what_is_no_file_is_never_replaced(
     run_mcps: RunMcps, tmp_path: Path, command: str

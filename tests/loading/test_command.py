@@ -121,6 +121,20 @@ def test_rejects_of_all_files_go_where_they_are_told(
     assert not list(tmp_path.glob("*rejects*"))
 
 
+def test_a_file_whose_name_is_no_utf_8_is_loaded(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    name = os.fsdecode(b"p\xe4ge.json")
+    (tmp_path / name).write_text(json.dumps([*ITEMS, BAD]))
+    for arguments in ((), ("--json",)):
+        done = run_mcps("load", *arguments, name)
+        assert done.returncode == 3, done.stderr
+        assert "xe4ge.json" in done.stdout
+    rejects = tmp_path / "p\\xe4ge.json.rejects.jsonl"
+    (line,) = rejects.read_text().splitlines()
+    assert json.loads(line)["file"] == "p\\xe4ge.json"
+
+
 def test_lists_of_the_same_name_share_a_file_of_rejects(
     run_mcps: RunMcps, tmp_path: Path
 ) -> None:
