@@ -20,6 +20,8 @@ _SECRET = re.compile(r"(://[^/\s:@]*):[^/\s]*@|\bmcps_[A-Za-z0-9]+_[A-Za-z0-9_-]
 class _State:
     is_json = True
     is_on = True
+    second = 0
+    second_text = ""
 
 
 _lines: list[str] = []
@@ -105,15 +107,26 @@ def access(
         # Everything but the path is plain: no need for an object to encode.
         quoted = msgspec.json.encode(path).decode("utf-8", "backslashreplace")
         line = (
-            f'{{"event":"request","level":"info","timestamp":{time.time():.6f},'
+            f'{{"event":"request","level":"info","timestamp":"{_now()}",'
             f'"method":"{method}","path":{quoted},"status":{status},'
             f'"ms":{took_s * 1000:.2f},"request_id":"{request_id}"}}'
         )
     else:
-        line = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
+        said = f"{method} {path!r} {status} {took_s * 1000:.1f} ms {request_id}"
+        line = f"{_now()} [info     ] {said}"
     if not _lines:
         asyncio.get_running_loop().call_soon(_write)
     _lines.append(line)
+
+
+def _now() -> str:
+    """The time as structlog writes it; each second is written out once."""
+    now = time.time()
+    second = int(now)
+    if second != _State.second:
+        _State.second = second
+        _State.second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{_State.second_text}.{int((now - second) * 1e6):06d}Z"
 
 
 def _write() -> None:
