@@ -31,7 +31,15 @@ Sort = Literal[
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Score = Annotated[int, Meta(ge=0, le=100)]
-Name = Annotated[str, Meta(min_length=1, max_length=512)]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=512,
+        pattern=r"\S",
+        description="a name, and not of blanks alone",
+    ),
+]
 Url = Annotated[
     str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")
 ]

@@ -65,6 +65,7 @@ NO_IDS = [
     "x" * 5000,
 ]
 WRONG_FIELDS: list[tuple[Json, str]] = [
+    ({"name": " \t "}, "name"),
     ({"name": ""}, "name"),
     ({"name": "x" * 513}, "name"),
     ({"name": None}, "name"),
