@@ -281,9 +281,15 @@ class SqliteStore:
         await asyncio.shield(ending)
 
     async def _ended(self, connection: Connection, name: str) -> None:
-        if name == "connection_rollback" and not connection.in_transaction:
+        is_rollback = name == "connection_rollback"
+        if is_rollback and not connection.in_transaction:
             return
-        await connection.fetch(self._scripts[name], {})
+        try:
+            await connection.fetch(self._scripts[name], {})
+        except aiosqlite.OperationalError:
+            # A write that was interrupted took its transaction back by itself.
+            if not is_rollback or connection.in_transaction:
+                raise
 
     def _found(self) -> tuple[int, int]:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import os
 import signal
 import socket
@@ -201,6 +202,26 @@ async def test_a_failed_transaction_leaves_nothing(file: Path) -> None:
         assert await store.rows("key_list") == []
         with pytest.raises(errors.InvalidInput):
             await store.row("key_put", **{**KEY, "role": "king"}, expires_at=None)
+
+
+async def test_a_write_that_is_cancelled_in_the_middle_is_no_error(file: Path) -> None:
+    times = ("created_at", "updated_at", "next_try_at")
+    at = dict.fromkeys(times, "2026-01-31T12:00:00.000000Z")
+    row = {"status": "done", "attempts": 0, **at}
+    rows = json.dumps([{"id": n, "url": f"x:{n}", **row} for n in range(100_000)])
+    async with opened(file) as store:
+
+        async def write() -> None:
+            async with store.transaction(timeout_s=60) as work:
+                await work.run("copy_put_processing_log", rows=rows)
+
+        for wait_s in (0.1, 0.15, 0.2):
+            task = asyncio.create_task(write())
+            await asyncio.sleep(wait_s)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await store.row("key_put", **KEY, expires_at=None)
 
 
 async def test_a_cancelled_transaction_leaves_nothing_and_frees_the_writer(
