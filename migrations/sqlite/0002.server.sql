@@ -75,11 +75,17 @@ create index server_by_downloads on server (downloads, id);
 create index server_by_health_score on server (health_score, id);
 create index server_by_updated_at on server (updated_at, id);
 
--- Lists are kept with a blank after each comma, as PostgreSQL writes them.
+-- Lists are kept with a blank after each comma, as PostgreSQL writes them. What holds more
+-- than texts and numbers stays as it is sent: taking it apart would make 1 of true.
 
 create trigger server_keywords_inserted
   after insert on server
   when new.keywords <> '[]'
+   and not exists (
+         select 1
+           from json_each(new.keywords)
+          where type in ('array', 'object', 'true', 'false')
+       )
    and new.keywords <> (
          select '[' || group_concat(json_quote(value), ', ') || ']'
            from json_each(new.keywords)
@@ -96,6 +102,11 @@ end;
 create trigger server_keywords_updated
   after update of keywords on server
   when new.keywords <> '[]'
+   and not exists (
+         select 1
+           from json_each(new.keywords)
+          where type in ('array', 'object', 'true', 'false')
+       )
    and new.keywords <> (
          select '[' || group_concat(json_quote(value), ', ') || ']'
            from json_each(new.keywords)
@@ -112,6 +123,11 @@ end;
 create trigger server_categories_inserted
   after insert on server
   when new.categories <> '[]'
+   and not exists (
+         select 1
+           from json_each(new.categories)
+          where type in ('array', 'object', 'true', 'false')
+       )
    and new.categories <> (
          select '[' || group_concat(json_quote(value), ', ') || ']'
            from json_each(new.categories)
@@ -128,6 +144,11 @@ end;
 create trigger server_categories_updated
   after update of categories on server
   when new.categories <> '[]'
+   and not exists (
+         select 1
+           from json_each(new.categories)
+          where type in ('array', 'object', 'true', 'false')
+       )
    and new.categories <> (
          select '[' || group_concat(json_quote(value), ', ') || ']'
            from json_each(new.categories)
