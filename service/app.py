@@ -20,7 +20,7 @@ from service.logins import Logins
 from service.ownership import Ownership
 from service.settings import Settings, read_settings
 from service.store.base import Store
-from service.store.locate import make_store
+from service.store.locate import make_store, opened
 from service.tokens import Tokens
 from service.web import (
     admin,
@@ -97,21 +97,21 @@ def make_litestar(state: dict[str, Any], check: KeyCheck) -> Litestar:
 @asynccontextmanager
 async def _serve(app: Litestar) -> AsyncIterator[None]:
     """Open the store before the first request and close it after the last."""
-    store: Store = app.state.store
     settings: Settings = app.state.settings
-    await store.open()
-    await app.state.logins.open()
-    await app.state.ownership.open()
-    _leave_slowly(app, settings.shutdown_delay)
-    watch = asyncio.create_task(_end_with_supervisor())
     try:
-        yield
+        async with opened(app.state.store):
+            await app.state.logins.open()
+            await app.state.ownership.open()
+            _leave_slowly(app, settings.shutdown_delay)
+            watch = asyncio.create_task(_end_with_supervisor())
+            try:
+                yield
+            finally:
+                watch.cancel()
+                await app.state.logins.close()
+                await app.state.ownership.close()
+                await app.state.ring.close()
     finally:
-        watch.cancel()
-        await app.state.logins.close()
-        await app.state.ownership.close()
-        await app.state.ring.close()
-        await store.close()
         if settings.prometheus_multiproc_dir:
             mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 

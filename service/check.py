@@ -14,7 +14,7 @@ from service.findings import Finding
 from service.settings import Settings, is_sqlite_url, masked_url, sqlite_path
 from service.store import migrate
 from service.store.base import Row, Store
-from service.store.locate import Located, make_store
+from service.store.locate import Located, make_store, opened
 from service.store.sqlite_file import check_file
 from service.store.steps import Step
 
@@ -69,17 +69,14 @@ async def report(settings: Settings, found: Located, *, slow: bool = False) -> R
     except McpsError as error:
         seen.findings.append(_failure("connection", error))
         return concluded(seen)
-    store = make_store(settings, found.url)
     try:
-        await store.open()
-        if is_file:
-            await _look_at_file(store, seen)
-        else:
-            await _look(store, settings, seen, slow=slow)
+        async with opened(make_store(settings, found.url)) as store:
+            if is_file:
+                await _look_at_file(store, seen)
+            else:
+                await _look(store, settings, seen, slow=slow)
     except McpsError as error:
         seen.findings.append(_failure("connection", error))
-    finally:
-        await store.close()
     return concluded(seen)
 
 

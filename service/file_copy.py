@@ -1,7 +1,5 @@
 """The catalog into an SQLite file that MCPS serves, and back into a database."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.copying import Listener, TableCopy, copy_catalog
@@ -9,7 +7,7 @@ from service.errors import RefusedFile
 from service.output import placed
 from service.settings import Settings
 from service.store.base import Store
-from service.store.locate import make_store
+from service.store.locate import make_store, opened
 from service.store.migrate import apply
 from service.store.sqlite_file import sqlite_url
 
@@ -42,7 +40,7 @@ async def copy_from_file(
     Raises RefusedFile for a file that is no catalog, Conflict for a target that holds
     anything.
     """
-    async with _opened(settings, path) as source:
+    async with opened(make_store(settings, sqlite_url(path))) as source:
         return await copy_catalog(source, target, listener)
 
 
@@ -51,18 +49,8 @@ async def _filled(
 ) -> list[TableCopy]:
     # Not on a thread: stopped in the middle, that would go on and leave files.
     apply(sqlite_url(draft))
-    async with _opened(settings, draft) as target:
+    async with opened(make_store(settings, sqlite_url(draft))) as target:
         return await copy_catalog(source, target, listener)
-
-
-@asynccontextmanager
-async def _opened(settings: Settings, path: Path) -> AsyncIterator[Store]:
-    store = make_store(settings, sqlite_url(path))
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def _refuse_used(source: Store, path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from service import logs
 from service.settings import Settings, read_settings
 from service.store.base import Store
-from service.store.locate import Located, located, make_store
+from service.store.locate import Located, located, make_store, opened
 
 Answer = TypeVar("Answer")
 Work = Callable[[Store], Awaitable[Answer]]
@@ -43,12 +43,8 @@ def with_store(work: Work[Answer], *, settings: Settings | None = None) -> Answe
 
 async def open_store(settings: Settings, found: Located, work: Work[Answer]) -> Answer:
     """What `work` gives on a store that is open for as long as it runs."""
-    store = make_store(settings, found.url)
-    await store.open()
-    try:
+    async with opened(make_store(settings, found.url)) as store:
         return await work(store)
-    finally:
-        await store.close()
 
 
 def run_async(work: Coroutine[Any, Any, Answer]) -> Answer:

@@ -6,8 +6,8 @@ the command otherwise; on a machine without PostgreSQL it is the SQLite file
 `$DATA_DIR/mcps.db`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -66,6 +66,20 @@ def make_store(settings: Settings, url: str = "") -> Store:
         return primary
     replica = PostgresStore(settings, settings.database_replica_url, is_replica=True)
     return ReplicatedStore(primary, replica, settings.database_replica_lag)
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncIterator[Store]:
+    """The store, open for as long as the block lasts.
+
+    Who is stopped while it opens leaves nothing behind: a connection to an SQLite file
+    is a thread, which the end of the process would wait for.
+    """
+    try:
+        await store.open()
+        yield store
+    finally:
+        await store.close()
 
 
 def shown(found: Located) -> str:

@@ -132,6 +132,8 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Close every connection; those still busy after a second are cut."""
+        if not self._tasks:
+            return
         for task in self._tasks:
             task.cancel()
         await self._breaker.close()

@@ -303,7 +303,11 @@ class SqliteStore:
 
     async def _connect_writer(self) -> Connection:
         connection = await self._connect(writes=True)
-        await connection.fetch(self._scripts["connection_is_log"], {})
+        try:
+            await connection.fetch(self._scripts["connection_is_log"], {})
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def _connect(self, *, writes: bool) -> Connection:

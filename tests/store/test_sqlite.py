@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -22,6 +23,7 @@ from service import errors
 from service.settings import Settings, read_settings
 from service.store.base import Value
 from service.store.locate import located, make_store
+from service.store.locate import opened as opened_store
 from service.store.migrate import apply, rollback, status
 from service.store.sqlite import SqliteStore
 from service.store.sqlite_file import sqlite_url
@@ -135,6 +137,27 @@ async def test_a_missing_file_is_not_made_by_serving(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidSettings, match="`mcps migrate` makes it"):
         await SqliteStore(read_settings({}), missing).open()
     assert not missing.exists()
+
+
+async def test_who_is_stopped_while_it_opens_leaves_no_thread(file: Path) -> None:
+    """A thread that is left keeps the process from ending."""
+
+    async def use() -> None:
+        async with opened_store(SqliteStore(Settings(), file)):
+            await asyncio.Event().wait()
+
+    async def are_gone() -> bool:
+        return not any("connection" in thread.name for thread in threading.enumerate())
+
+    for steps in range(0, 300, 20):
+        opening = asyncio.create_task(use())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        # A connection has begun by then, and the rest is under way.
+        await asyncio.sleep(steps / 10_000)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        await until(are_gone)
 
 
 async def test_a_removed_file_takes_no_writes_and_still_answers(file: Path) -> None:
