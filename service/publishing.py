@@ -14,13 +14,14 @@ import structlog
 
 from service import registry
 from service.errors import InvalidInput, NotFound, Problem, Unprocessable
+from service.idempotency import Kept, Repeatable, once
 from service.models_publish import Finding
 from service.permissions import Caller
 from service.profile import base_url, read_profile
 from service.rules import META_SIZE
 from service.serverjson import check
 from service.staging import first_fields, mark_latest
-from service.store.base import Store, Transaction
+from service.store.base import Queries, Store
 from service.versions import precedence
 
 log = structlog.get_logger("publish")
@@ -81,31 +82,48 @@ def _summary(problems: tuple[Problem, ...]) -> str:
     return f"{first} (and {len(problems) - 1} more)" if len(problems) > 1 else first
 
 
-async def publish(store: Store, caller: Caller, publication: Publication) -> bytes:
-    """Put a new version in; gives its item.
+async def publish(
+    store: Store,
+    caller: Caller,
+    publication: Publication,
+    repeatable: Repeatable | None = None,
+) -> Kept:
+    """Put a new version in; gives its item, again when it is the same request again.
 
     Raises InvalidInput when the version is there, the name has too many, or a URL of
     its remotes belongs to another name.
     """
-    async with store.transaction() as work:
-        at = await hold(work, publication.name)
-        await _require_room(work, publication)
-        server_id = await _server(work, caller, publication)
-        rows = await work.rows(
-            "publish_put_version",
-            server_id=server_id,
-            name=publication.name,
-            version=publication.version,
-            document=publication.text,
-            at=at,
-            precedence=precedence(publication.version, at),
-            content_hash=_hash(publication),
-        )
-        await mark_latest(work, rows)
-        item = await _item(work, publication)
-        await require_urls(work, publication.name, publication.urls)
-    _note("version published", caller, publication)
-    return item
+    is_new = False
+
+    async def write(work: Queries) -> Kept:
+        nonlocal is_new
+        is_new = True
+        return Kept(200, {}, await _published(work, caller, publication))
+
+    kept = await once(store, repeatable, write)
+    if is_new:
+        _note("version published", caller, publication)
+    return kept
+
+
+async def _published(work: Queries, caller: Caller, publication: Publication) -> str:
+    at = await hold(work, publication.name)
+    await _require_room(work, publication)
+    server_id = await _server(work, caller, publication)
+    rows = await work.rows(
+        "publish_put_version",
+        server_id=server_id,
+        name=publication.name,
+        version=publication.version,
+        document=publication.text,
+        at=at,
+        precedence=precedence(publication.version, at),
+        content_hash=_hash(publication),
+    )
+    await mark_latest(work, rows)
+    item = await _item(work, publication)
+    await require_urls(work, publication.name, publication.urls)
+    return item.decode()
 
 
 async def edit(store: Store, caller: Caller, publication: Publication) -> bytes:
@@ -131,14 +149,14 @@ async def edit(store: Store, caller: Caller, publication: Publication) -> bytes:
     return item
 
 
-async def hold(work: Transaction, name: str) -> str:
+async def hold(work: Queries, name: str) -> str:
     """Keep others from writing versions of this name; gives the time of this write."""
     (row,) = await work.rows("publish_hold", name=name)
     at: str = row["at"]
     return at
 
 
-async def require_urls(work: Transaction, name: str, urls: str) -> None:
+async def require_urls(work: Queries, name: str, urls: str) -> None:
     """Raise InvalidInput when another name is reached at one of these URLs.
 
     Comes last in a transaction: everybody who publishes a URL waits for its end.
@@ -154,7 +172,7 @@ async def require_urls(work: Transaction, name: str, urls: str) -> None:
         raise InvalidInput.at(place, message)
 
 
-async def _require_room(work: Transaction, publication: Publication) -> None:
+async def _require_room(work: Queries, publication: Publication) -> None:
     (found,) = await work.rows(
         "publish_count", name=publication.name, version=publication.version
     )
@@ -167,7 +185,7 @@ async def _require_room(work: Transaction, publication: Publication) -> None:
         raise InvalidInput.at(place, f"has {MOST_VERSIONS} versions, which is the most")
 
 
-async def _require_editable(work: Transaction, publication: Publication) -> None:
+async def _require_editable(work: Queries, publication: Publication) -> None:
     found = await work.row(
         "publish_get", name=publication.name, version=publication.version
     )
@@ -176,7 +194,7 @@ async def _require_editable(work: Transaction, publication: Publication) -> None
         raise NotFound(message)
 
 
-async def _server(work: Transaction, caller: Caller, publication: Publication) -> int:
+async def _server(work: Queries, caller: Caller, publication: Publication) -> int:
     """The server of a name, which is put in when it is not there."""
     base = base_url(publication.name, publication.document)
     if caller.has_every_name:
@@ -199,7 +217,7 @@ async def _server(work: Transaction, caller: Caller, publication: Publication) -
     return server_id
 
 
-async def _item(work: Transaction, publication: Publication) -> bytes:
+async def _item(work: Queries, publication: Publication) -> bytes:
     found = await registry.get_version(
         work, publication.name, publication.version, include_deleted=True
     )

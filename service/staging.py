@@ -11,7 +11,7 @@ import msgspec
 from service.entries import Entry
 from service.precedence import REGISTRY, may_say
 from service.profile import Profile, read_profile
-from service.store.base import Row, Transaction
+from service.store.base import Queries, Row, Transaction
 
 Key = tuple[str, str]
 
@@ -93,7 +93,7 @@ async def _stage(
 
 
 async def mark_latest(
-    work: Transaction, rows: Sequence[Row], replaced: Sequence[Row] = ()
+    work: Queries, rows: Sequence[Row], replaced: Sequence[Row] = ()
 ) -> None:
     """Set the marks of servers whose versions changed, and show what is latest now.
 

@@ -20,6 +20,7 @@ from service.web.answers import Answer, json_value
 from service.web.asked import read_asked
 from service.web.bodies import read_body
 from service.web.prefixes import Handlers, part, routes
+from service.web.repeats import answer_of, repeatable
 from service.web.spec import NoQuery, spec
 
 Call = Request[Any, Any, Any]
@@ -38,15 +39,17 @@ async def publish(request: Call) -> Answer:
     of /validate, or it is 422 with all that is wrong. 400: the version exists already,
     the name has 10,000 versions, a remote's URL belongs to another name, `_meta` is too
     large, or a package does not say that it belongs to this server.
+
+    With an `Idempotency-Key` it may be sent again for a day: the answer is the same.
     """
     read_asked(request.scope["query_string"], NoQuery)
     document = await read_body(request, Any)
     caller = _allowed(request, _name_of(document), "publish")
     publication = publishing.read_publication(document)
     await request.app.state.ownership.check(publication)
-    return Answer(
-        await publishing.publish(request.app.state.store, caller, publication)
-    )
+    again = await repeatable(request)
+    store = request.app.state.store
+    return answer_of(await publishing.publish(store, caller, publication, again))
 
 
 async def edit(request: Call) -> Answer:
@@ -155,6 +158,7 @@ _HANDLERS: Handlers = (
             body=ServerDocument,
             may_fail=("unprocessable", "conflict"),
             limit_s=PROOF_S,
+            is_repeatable=True,
             **_WRITE,
         ),
     ),

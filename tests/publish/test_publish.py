@@ -134,6 +134,22 @@ async def test_a_version_is_published_once(
     assert await serial_of(client) == before + 1
 
 
+async def test_who_lost_the_answer_may_publish_again_with_the_same_key(
+    client: httpx.AsyncClient, admin: dict[str, str]
+) -> None:
+    headers = {**admin, "Idempotency-Key": "release-1"}
+    first = await client.post("/v0/publish", json=document(), headers=headers)
+    serial = await serial_of(client)
+    again = await client.post("/v0/publish", json=document(), headers=headers)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    assert await serial_of(client) == serial
+    other = document(description="Something else")
+    reused = await client.post("/v0/publish", json=other, headers=headers)
+    assert reused.status_code == 422
+    assert places(reused) == ["header.idempotency-key"]
+
+
 async def test_too_much_meta_is_a_bad_request(publish: Publish) -> None:
     meta = {PUBLISHER: {"a": "x" * 4096}}
     answer = await publish(_meta=meta)
