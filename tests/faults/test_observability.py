@@ -20,7 +20,8 @@ from tests.lab.http import Client
 from tests.lab.process import Service, serving
 from tests.lab.proxy import Proxy
 from tests.lab.rig import Lab
-from tests.ops.promql import Series, fires, seconds
+from tests.ops.promql import Series
+from tests.ops.test_alerts import firing
 from tests.ops.test_monitoring import rules
 from tests.waiting import until
 
@@ -92,14 +93,7 @@ class Watch:
         series = Series()
         for (name, labels), samples in self._data.items():
             series.data.setdefault(name, {})[labels] = samples
-        until_s = self.count * STEP_S
-        return {
-            rule["alert"]
-            for rule in rules()
-            if fires(
-                rule["expr"], seconds(rule.get("for", "0s")), series, until_s=until_s
-            )
-        }
+        return firing(series, self.count * STEP_S)
 
     def falling(self) -> list[str]:
         """Counters that went down."""

@@ -15,8 +15,8 @@ from tests.cluster import free_port
 from tests.harvest.commands import Command, Process
 from tests.harvest.places import place
 from tests.lab.process import Samples, samples_of
-from tests.ops.promql import Series, fires, seconds
-from tests.ops.test_monitoring import rules
+from tests.ops.promql import Series
+from tests.ops.test_alerts import firing
 from tests.waiting import until
 
 ALERTS = {"McpsHarvestStale", "McpsHarvestFailing"}
@@ -67,17 +67,7 @@ class Scrapes:
     def firing(self) -> set[str]:
         """The alerts of the harvester that fired at some time."""
         series = Series({name: dict(found) for name, found in self._data.items()})
-        return {
-            rule["alert"]
-            for rule in rules()
-            if rule["alert"] in ALERTS
-            and fires(
-                rule["expr"],
-                seconds(rule.get("for", "0s")),
-                series,
-                until_s=self._count * STEP_S,
-            )
-        }
+        return ALERTS & firing(series, self._count * STEP_S)
 
     async def _answer(self) -> Samples | None:
         try:

@@ -146,12 +146,12 @@ TROUBLES: list[tuple[str, Change]] = [
 ]
 
 
-def firing(series: Series) -> set[str]:
+def firing(series: Series, until_s: float = LENGTH_S) -> set[str]:
     """The alerts that fire in the time."""
     return {
         rule["alert"]
         for rule in rules()
-        if fires(rule["expr"], waits(rule), series, until_s=LENGTH_S)
+        if fires(rule["expr"], waits(rule), series, until_s=until_s)
     }
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from service import errors
 from service.settings import read_settings
+from service.store.locate import opened as opened_store
 from service.store.postgres import PING_AFTER_S, PostgresStore
 from service.store.queries import Query
 from tests.conftest import execute
@@ -42,11 +43,8 @@ async def opened(url: str, **variables: str) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(read_settings({"DATABASE_URL": url, **variables}), url)
     for query in (BACKEND, SLEEP):
         store._queries[query.name] = query
-    await store.open()
-    try:
+    async with opened_store(store):
         yield store
-    finally:
-        await store.close()
 
 
 @asynccontextmanager

@@ -49,11 +49,8 @@ def file(sqlite_template: Path, tmp_path: Path) -> Path:
 @asynccontextmanager
 async def opened(file: Path, **variables: str) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(read_settings(variables), file)
-    await store.open()
-    try:
+    async with opened_store(store):
         yield store
-    finally:
-        await store.close()
 
 
 def _earlier(path: Path) -> None:
