@@ -117,18 +117,17 @@ begin
 end
 $do$;
 
--- The whole server: what a list shows of it, its README, and how much belongs to it.
+-- The parts of a whole server: what a list shows of it, its README, and how much belongs
+-- to it.
 create view server_detail as
 select s.id,
-       left(s.doc, -1)
-         || ',"readme_content":' || json_quote(s.readme_content)
-         || ',"counts":'
-         || coalesce(
-              c.doc,
-              '{"tools":0,"resources":0,"prompts":0,"dependencies":0,"releases":0,'
-                || '"contributors":0,"versions":0}'
-            )
-         || '}' as doc
+       s.doc,
+       s.readme_content,
+       coalesce(
+         c.doc,
+         '{"tools":0,"resources":0,"prompts":0,"dependencies":0,"releases":0,'
+           || '"contributors":0,"versions":0}'
+       ) as counts
   from server s
   left join server_count c on c.server_id = s.id;
 

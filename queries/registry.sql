@@ -1,17 +1,15 @@
--- The standard registry API. A page is one row: the items, how many they are, the name
--- and version of the last one, whether more follow, and the serial they were read at. The
--- items may end with one of the next page, `extra_bytes` long, for the caller to cut off.
+-- The standard registry API. A page is its items and the first one behind it, each with
+-- the serial they were read at; a page without items is one row without an item. A join
+-- to the one row of `serial` keeps their order.
 
 -- name: registry_page(include_deleted, name, version, wanted)^
 -- Versions of all servers after a name and version.
-select coalesce(string_agg(item, ','), '') as items,
-       (array_agg(octet_length(item)))[:wanted::bigint + 1] as extra_bytes,
-       count(*) > :wanted::bigint as has_more,
-       least(count(*), :wanted::bigint) as number,
-       (array_agg(registry_name))[:wanted::bigint] as last_name,
-       (array_agg(version))[:wanted::bigint] as last_version,
-       (select value from serial) as serial
-  from (
+select page.item,
+       page.registry_name,
+       page.version,
+       serial.value as serial
+  from serial
+  left join (
     select item,
            registry_name,
            version
@@ -20,18 +18,16 @@ select coalesce(string_agg(item, ','), '') as items,
        and (status <> 'deleted' or :include_deleted::boolean)
      order by registry_name, version
      limit :wanted::bigint + 1
-  ) page;
+  ) page on true;
 
 -- name: registry_page_latest(include_deleted, name, version, wanted)^
 -- Latest versions of all servers after a name and version.
-select coalesce(string_agg(item, ','), '') as items,
-       (array_agg(octet_length(item)))[:wanted::bigint + 1] as extra_bytes,
-       count(*) > :wanted::bigint as has_more,
-       least(count(*), :wanted::bigint) as number,
-       (array_agg(registry_name))[:wanted::bigint] as last_name,
-       (array_agg(version))[:wanted::bigint] as last_version,
-       (select value from serial) as serial
-  from (
+select page.item,
+       page.registry_name,
+       page.version,
+       serial.value as serial
+  from serial
+  left join (
     select item,
            registry_name,
            version
@@ -41,20 +37,16 @@ select coalesce(string_agg(item, ','), '') as items,
        and (status <> 'deleted' or :include_deleted::boolean)
      order by registry_name, version
      limit :wanted::bigint + 1
-  ) page;
+  ) page on true;
 
 -- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)^
 -- Versions that pass every filter, found in an index that holds all of them.
-select coalesce(
-         string_agg(v.item, ',' order by place) filter (where place <= :wanted::bigint), ''
-       ) as items,
-       null::integer as extra_bytes,
-       count(*) > :wanted::bigint as has_more,
-       count(*) filter (where place <= :wanted::bigint) as number,
-       max(page.registry_name) filter (where place = :wanted::bigint) as last_name,
-       max(page.version) filter (where place = :wanted::bigint) as last_version,
-       (select value from serial) as serial
-  from (
+select v.item,
+       v.registry_name,
+       v.version,
+       serial.value as serial
+  from serial
+  left join (
     select f.id,
            f.registry_name,
            f.version,
@@ -69,29 +61,29 @@ select coalesce(
            )
      order by f.registry_name, f.version
      limit :wanted::bigint + 1
-  ) page
-  join server_version v
-    on v.id = page.id;
+  ) page on true
+  left join server_version v
+    on v.id = page.id
+ order by page.registry_name, page.version;
 
 -- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
 -- Versions of the servers that a search finds, best first, then by name.
-select coalesce(string_agg(v.item, ',' order by hit.place), '') as items,
-       (array_agg(octet_length(v.item) order by hit.place))[:wanted::bigint + 1]
-         as extra_bytes,
-       count(*) > :wanted::bigint as has_more,
-       least(count(*), :wanted::bigint) as number,
-       (array_agg(hit.rank order by hit.place))[:wanted::bigint] as last_rank,
-       (array_agg(v.registry_name order by hit.place))[:wanted::bigint] as last_name,
-       (array_agg(v.version order by hit.place))[:wanted::bigint] as last_version,
-       (select value from serial) as serial
-  from registry_hits(
+select v.item,
+       v.registry_name,
+       v.version,
+       hit.rank,
+       serial.value as serial
+  from serial
+  left join registry_hits(
          search_query(:words::text), :pattern::text, :is_latest::boolean, :exact::text,
          :status::text, :include_deleted::boolean, :updated_since::text::timestamptz,
          :registry_type::text, :transport::text, :remote::boolean, :rank::float8,
          :name::text, :version::text, :wanted::bigint + 1
        ) with ordinality hit (id, rank, place)
-  join server_version v
-    on v.id = hit.id;
+    on true
+  left join server_version v
+    on v.id = hit.id
+ order by hit.place;
 
 -- name: registry_versions(name, include_deleted)^
 -- All versions of one server, the newest first.

@@ -1,253 +1,163 @@
 -- Servers: pages in ten orders, one server, and the writes of the JSON API.
 --
--- A page is one row: the JSON array, and the sort key and id of the first row of the next
--- page, null when there is none. `key` and `from_id` say where the page begins. The array
--- may end with that row of the next page, `extra_bytes` long, for the caller to cut off:
--- telling it apart here costs a third of the query.
+-- A page is the documents of its servers and of the first one behind it. `key` and
+-- `from_id` say where it begins.
 
 -- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by name.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1] as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           left(name, 200) as key
-      from server
-     where (left(name, 200), id) >= (:key::text, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by left(name, 200), id
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (left(name, 200), id) >= (:key::text, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by left(name, 200), id
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by name, last first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1] as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           left(name, 200) as key
-      from server
-     where (left(name, 200), id) <= (:key::text, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by left(name, 200) desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (left(name, 200), id) <= (:key::text, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by left(name, 200) desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by stars, fewest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           stars as key
-      from server
-     where (stars, id) >= (:key::text::bigint, :from_id::bigint)
-       and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by stars, id
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (stars, id) >= (:key::text::bigint, :from_id::bigint)
+   and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by stars, id
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by stars, most first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           stars as key
-      from server
-     where (stars, id) <= (:key::text::bigint, :from_id::bigint)
-       and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by stars desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (stars, id) <= (:key::text::bigint, :from_id::bigint)
+   and stars >= coalesce(:min_stars::bigint, '-9223372036854775808'::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by stars desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_popular(key, from_id, wanted, skip)^
 -- Servers by stars, most first, without any filter: what is asked for most.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(stars))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           stars
-      from server
-     where (stars, id) <= (:key::text::bigint, :from_id::bigint)
-     order by stars desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (stars, id) <= (:key::text::bigint, :from_id::bigint)
+ order by stars desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, fewest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           downloads as key
-      from server
-     where (downloads, id) >= (:key::text::bigint, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by downloads, id
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (downloads, id) >= (:key::text::bigint, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by downloads, id
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, most first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           downloads as key
-      from server
-     where (downloads, id) <= (:key::text::bigint, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by downloads desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (downloads, id) <= (:key::text::bigint, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by downloads desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by health score, lowest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           health_score as key
-      from server
-     where (health_score, id) >= (:key::text::bigint, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by health_score, id
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (health_score, id) >= (:key::text::bigint, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by health_score, id
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by health score, highest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       (array_agg(key))[:wanted::bigint + 1]::text as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           health_score as key
-      from server
-     where (health_score, id) <= (:key::text::bigint, :from_id::bigint)
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by health_score desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (health_score, id) <= (:key::text::bigint, :from_id::bigint)
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by health_score desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by their last change, oldest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       utc_text((array_agg(key))[:wanted::bigint + 1]) as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           updated_at as key
-      from server
-     where (updated_at, id) >= (:key::text::timestamptz, :from_id::bigint)
-       and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by updated_at, id
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (updated_at, id) >= (:key::text::timestamptz, :from_id::bigint)
+   and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by updated_at, id
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by their last change, newest first.
-select '[' || coalesce(string_agg(doc, ','), '') || ']' as body,
-       (array_agg(octet_length(doc)))[:wanted::bigint + 1] as extra_bytes,
-       utc_text((array_agg(key))[:wanted::bigint + 1]) as next_key,
-       (array_agg(id))[:wanted::bigint + 1] as next_id
-  from (
-    select doc,
-           id,
-           updated_at as key
-      from server
-     where (updated_at, id) <= (:key::text::timestamptz, :from_id::bigint)
-       and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
-       and server_fits(
-             server, :host_type::text, :risk_level::text, :verified_only::boolean,
-             :category::text, :keyword::text, :min_stars::bigint,
-             :updated_since::text::timestamptz
-           )
-     order by updated_at desc, id desc
-     limit :wanted::bigint + 1
-    offset :skip::bigint
-  ) page;
+select doc
+  from server
+ where (updated_at, id) <= (:key::text::timestamptz, :from_id::bigint)
+   and updated_at > coalesce(:updated_since::text, '-infinity')::timestamptz
+   and server_fits(
+         server, :host_type::text, :risk_level::text, :verified_only::boolean,
+         :category::text, :keyword::text, :min_stars::bigint,
+         :updated_since::text::timestamptz
+       )
+ order by updated_at desc, id desc
+ limit :wanted::bigint + 1
+offset :skip::bigint;
 
 -- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)^
--- Servers in any order where labels or a time leave few of them; no row when many.
+-- Servers in any order where few have the labels or the time; no row where many have.
 with few as materialized (
   select id from server
    where :labels::text is not null
@@ -270,24 +180,22 @@ with few as materialized (
            :category::text, :keyword::text, :min_stars::bigint,
            :updated_since::text::timestamptz)
 ), page as (
-  select id, number, word,
-         row_number() over (order by rank) - :skip::bigint as place
-    from (select id, number, word,
-                 row_number() over (order by number, word, id) * :direction::int as rank
-            from keyed
-           where case when :direction::int > 0
-                   then (number, word, id) >= (:number::text::bigint, :word::text, :from_id::bigint)
-                   else (number, word, id) <= (:number::text::bigint, :word::text, :from_id::bigint)
-                 end) ranked
+  select id, row_number() over (order by number, word, id) * :direction::int as place
+    from keyed
+   where case when :direction::int > 0
+           then (number, word, id) >= (:number::text::bigint, :word::text, :from_id::bigint)
+           else (number, word, id) <= (:number::text::bigint, :word::text, :from_id::bigint)
+         end
+   order by place
+   limit :wanted::bigint + 1
+  offset :skip::bigint
 )
-select '[' || coalesce(string_agg((select s.doc from server s where s.id = page.id), ','
-         order by place) filter (where place between 1 and :wanted::bigint), '') || ']' as body,
-       max(case when word = '' then number::text else word end)
-         filter (where place = :wanted::bigint + 1) as next_key,
-       max(id) filter (where place = :wanted::bigint + 1) as next_id,
-       null::integer as extra_bytes
-  from page
-having (select count(*) from few) <= :most::bigint;
+select s.doc
+  from (select count(*) as number from few) found
+  left join page on true
+  left join server s on s.id = page.id
+ where found.number <= :most::bigint
+ order by page.place;
 
 -- name: server_count(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since)$
 -- How many servers pass the filters.
@@ -299,15 +207,19 @@ select count(*) as servers
          :updated_since::text::timestamptz
        );
 
--- name: server_get(id)$
--- One whole server.
-select doc
+-- name: server_get(id)^
+-- The parts of one whole server.
+select doc,
+       readme_content,
+       counts
   from server_detail
  where id = :id::bigint;
 
--- name: server_get_by_uuid(uuid)$
--- One whole server, by its uuid.
-select doc
+-- name: server_get_by_uuid(uuid)^
+-- The parts of one whole server, by its uuid.
+select doc,
+       readme_content,
+       counts
   from server_detail
  where id = (select u.id from server u where u.uuid = :uuid::text::uuid);
 

@@ -2,17 +2,10 @@
 
 -- name: tool_page_of_server(server_id, uuid, name, from_id, wanted, skip)^
 -- Tools of a server, oldest first; no row without that server.
-select '[' || coalesce(
-         string_agg((select i.doc from tool_item i where i.id = page.id), ',')
-           filter (where page.place <= :wanted::bigint),
-         ''
-       ) || ']' as body,
-       null::text as next_key,
-       max(page.id) filter (where page.place > :wanted::bigint) as next_id
+select (select i.doc from tool_item i where i.id = page.id) as doc
   from server s
   left join lateral (
-    select c.id,
-           row_number() over (order by c.id) - :skip::bigint as place
+    select c.id
       from tool c
      where c.server_id = s.id
        and c.id >= :from_id::bigint
@@ -23,21 +16,13 @@ select '[' || coalesce(
   ) page on true
  where s.id = coalesce(
          :server_id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
-       )
- group by s.id;
+       );
 
 -- name: tool_page_of_name(name, from_id, wanted, skip)^
 -- Tools that have exactly this name, oldest first.
-select '[' || coalesce(
-         string_agg((select i.doc from tool_item i where i.id = page.id), ',')
-           filter (where page.place <= :wanted::bigint),
-         ''
-       ) || ']' as body,
-       null::text as next_key,
-       max(page.id) filter (where page.place > :wanted::bigint) as next_id
+select (select i.doc from tool_item i where i.id = page.id) as doc
   from (
-    select c.id,
-           row_number() over (order by c.id) - :skip::bigint as place
+    select c.id
       from tool c
      where left(c.name, 200) = left(:name::text, 200)
        and c.name = :name::text
@@ -49,16 +34,9 @@ select '[' || coalesce(
 
 -- name: tool_page(from_id, wanted, skip)^
 -- Tools of all servers, oldest first.
-select '[' || coalesce(
-         string_agg((select i.doc from tool_item i where i.id = page.id), ',')
-           filter (where page.place <= :wanted::bigint),
-         ''
-       ) || ']' as body,
-       null::text as next_key,
-       max(page.id) filter (where page.place > :wanted::bigint) as next_id
+select (select i.doc from tool_item i where i.id = page.id) as doc
   from (
-    select c.id,
-           row_number() over (order by c.id) - :skip::bigint as place
+    select c.id
       from tool c
      where c.id >= :from_id::bigint
      order by c.id

@@ -2,21 +2,10 @@
 
 -- name: version_page(server_id, uuid, key, from_id, wanted, skip)^
 -- Published versions of a server, newest first; no row without that server.
-select '[' || coalesce(
-         string_agg((select i.doc from server_version_item i where i.id = page.id), ',')
-           filter (where page.place <= :wanted::bigint),
-         ''
-       ) || ']' as body,
-       utc_text(
-         max(page.published_at) filter (where page.place > :wanted::bigint)
-       ) as next_key,
-       max(page.id) filter (where page.place > :wanted::bigint) as next_id
+select (select i.doc from server_version_item i where i.id = page.id) as doc
   from server s
   left join lateral (
-    select c.id,
-           c.published_at,
-           row_number() over (order by c.published_at desc, c.id desc)
-             - :skip::bigint as place
+    select c.id
       from server_version c
      where c.server_id = s.id
        and (c.published_at, c.id) <= (:key::text::timestamptz, :from_id::bigint)
@@ -26,5 +15,4 @@ select '[' || coalesce(
   ) page on true
  where s.id = coalesce(
          :server_id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
-       )
- group by s.id;
+       );

@@ -64,14 +64,16 @@ def etag(body: str) -> str:
 
 async def get_server(store: Queries, server: Reference) -> str:
     """The whole server as JSON. Raises NotFound."""
-    body: str | None
     if server.id is None:
-        body = await store.value("server_get_by_uuid", uuid=server.uuid)
+        row = await store.row("server_get_by_uuid", uuid=server.uuid)
     else:
-        body = await store.value("server_get", id=server.id)
-    if body is None:
+        row = await store.row("server_get", id=server.id)
+    if row is None:
         raise _missing()
-    return body
+    # To quote a README here costs a fifth of what it does in the query.
+    readme = msgspec.json.encode(row["readme_content"]).decode()
+    shown = row["doc"].removesuffix("}")
+    return f'{shown},"readme_content":{readme},"counts":{row["counts"]}}}'
 
 
 async def add_server(work: Queries, body: ServerBody) -> tuple[Reference, str]:

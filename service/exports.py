@@ -9,8 +9,8 @@ import msgspec
 
 from service.errors import NotFound
 from service.models_registry import Launch, McpFile, Prompt
-from service.registry import LATEST, get_version, page_items
-from service.store.base import Queries, Row
+from service.registry import LATEST, get_version, read_listing
+from service.store.base import Queries
 
 STDIO = "stdio"
 _PAGE = 1000
@@ -30,15 +30,15 @@ class _Listed(msgspec.Struct):
 
 async def export_list(store: Queries) -> bytes:
     """Every latest version in one list."""
-    pages = [page_items(row) async for row in _pages(store) if row["number"]]
+    pages = [",".join(items).encode() async for items in _pages(store) if items]
     return b'{"servers":[%b]}' % b",".join(pages)
 
 
 async def export_policy(store: Queries) -> bytes:
     """The `managed-settings.json` that allows what is listed, and nothing else."""
     allowed: list[dict[str, str]] = []
-    async for row in _pages(store):
-        for item in msgspec.json.decode(b"[%b]" % page_items(row), type=list[_Listed]):
+    async for items in _pages(store):
+        for item in msgspec.json.decode(f"[{','.join(items)}]", type=list[_Listed]):
             allowed.append({"serverName": item.server.name})
             allowed += ({"serverUrl": url} for url in _urls(item.server.remotes))
     return msgspec.json.encode({"allowedMcpServers": allowed})
@@ -58,21 +58,22 @@ async def export_launch(store: Queries, name: str) -> bytes:
     return msgspec.json.encode(file)
 
 
-async def _pages(store: Queries) -> AsyncIterator[Row]:
+async def _pages(store: Queries) -> AsyncIterator[list[str]]:
     """The list in pieces, so that no one statement takes long."""
-    after = ("", "")
+    name = version = ""
     while True:
-        (row,) = await store.rows(
+        items, last, _ = await read_listing(
+            store,
             "registry_page_latest",
+            _PAGE,
             include_deleted=False,
-            name=after[0],
-            version=after[1],
-            wanted=_PAGE,
+            name=name,
+            version=version,
         )
-        yield row
-        if not row["has_more"]:
+        yield items
+        if last is None:
             return
-        after = (row["last_name"], row["last_version"])
+        name, version = last["registry_name"], last["version"]
 
 
 def _urls(remotes: object) -> Iterable[str]:

@@ -1,10 +1,12 @@
 """Lists, page by page: servers, what belongs to one, tools.
 
-Every query answers with the page as JSON and with the sort key and id of the row after
-it, which is where the next page begins: no page is empty but the only one.
+Every query answers with the documents of a page and the first one behind it, which is
+where the next page begins: no page is empty but the only one.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -54,6 +56,8 @@ _QUERIES: dict[Kind, str] = {
     "versions": "version_page",
 }
 _NEWEST_FIRST = frozenset({"releases", "versions"})
+_KEY_CHARACTERS = 200
+_first_column = itemgetter(0)
 
 
 class Order(NamedTuple):
@@ -66,6 +70,21 @@ class Order(NamedTuple):
     def has_words(self) -> bool:
         """Whether its keys are text rather than numbers."""
         return self.column in _FIRST_KEYS
+
+
+class _Place(msgspec.Struct):
+    """What lists are sorted by, of any document."""
+
+    id: int
+    name: str | None = None
+    stars: int = 0
+    downloads: int = 0
+    health_score: int = 0
+    updated_at: str = ""
+    published_at: str = ""
+
+
+_places = msgspec.json.Decoder(_Place)
 
 
 class Asked(NamedTuple):
@@ -85,12 +104,14 @@ async def page_servers(store: Queries, query: ServerQuery) -> Page:
     Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
     """
     asked = _asked(query)
-    row = None
+    rows: Sequence[Row] = ()
     if _has_candidates(asked):
-        row = await _row_of_few(store, asked)
-    if row is None:
-        row = await _row_in_order(store, asked)
-    page = _server_page(row, asked.mark.filters)
+        rows = await _rows_of_few(store, asked)
+    # No row at all stands for many candidates.
+    if not rows:
+        rows = await _rows_in_order(store, asked)
+    filters = asked.mark.filters
+    page = _page(SERVERS, rows, query.limit, filters, asked.order.column)
     if not query.count:
         return page
     total = await store.value("server_count", **asked.filters)
@@ -115,11 +136,12 @@ async def page_children(
         values["key"] = mark.key
     if kind == "tools":
         values["name"] = None
-    row = await store.row(_QUERIES[kind], **values)
-    if row is None:
+    rows = await store.rows(_QUERIES[kind], **values)
+    if not rows:
         message = "there is no such server"
         raise NotFound(message)
-    return _page(path, row, mark.filters)
+    key = "published_at" if is_newest_first else ""
+    return _page(path, rows, query.limit, mark.filters, key)
 
 
 async def page_tools(store: Queries, query: ToolQuery) -> Page:
@@ -133,12 +155,12 @@ async def page_tools(store: Queries, query: ToolQuery) -> Page:
     name = given(mark.filters.name, None)
     if server_id is not None:
         place |= {"server_id": server_id, "uuid": None}
-        row = await store.row("tool_page_of_server", name=name, **place)
+        rows = await store.rows("tool_page_of_server", name=name, **place)
     elif name is not None:
-        row = await store.row("tool_page_of_name", name=name, **place)
+        rows = await store.rows("tool_page_of_name", name=name, **place)
     else:
-        row = await store.row("tool_page", **place)
-    return _page(TOOLS, row, mark.filters) if row else Page(b"[]")
+        rows = await store.rows("tool_page", **place)
+    return _page(TOOLS, rows, query.limit, mark.filters)
 
 
 async def get_tool(store: Queries, tool: str) -> str:
@@ -155,20 +177,23 @@ def given(value: T | UnsetType, default: T) -> T:
     return default if isinstance(value, UnsetType) else value
 
 
-def _server_page(row: Row, filters: ServerFilters) -> Page:
-    """A page of servers, without the first of the next page that came along."""
-    page = _page(SERVERS, row, filters)
-    if extra_bytes := row["extra_bytes"]:
-        return msgspec.structs.replace(page, body=page.body[: -extra_bytes - 2] + b"]")
-    return page
+def documents(rows: Sequence[Row]) -> list[str]:
+    """The first column of every row; a row without one stands for an empty page."""
+    found = list(map(_first_column, rows))
+    return [] if found == [None] else found
 
 
-def _page(path: str, row: Row, filters: msgspec.Struct) -> Page:
-    body = row["body"].encode()
-    if row["next_id"] is None:
+def _page(
+    path: str, rows: Sequence[Row], limit: int, filters: msgspec.Struct, key: str = ""
+) -> Page:
+    """A page; `key` names what the list is sorted by, if not by the id alone."""
+    found = documents(rows)
+    body = f"[{','.join(found[:limit])}]".encode()
+    if len(found) <= limit:
         return Page(body)
-    following = Mark(filters, row["next_key"] or "", row["next_id"])
-    return Page(body, write_cursor(path, following))
+    place = _places.decode(found[limit])
+    value = str(getattr(place, key))[:_KEY_CHARACTERS] if key else ""
+    return Page(body, write_cursor(path, Mark(filters, value, place.id)))
 
 
 def _place(query: Paged, mark: Mark[Filters]) -> dict[str, Value]:
@@ -241,20 +266,18 @@ def _has_candidates(asked: Asked) -> bool:
     return filters["updated_since"] is not None and asked.order.column != "updated_at"
 
 
-async def _row_in_order(store: Queries, asked: Asked) -> Row:
+async def _rows_in_order(store: Queries, asked: Asked) -> Sequence[Row]:
     mark, order = asked.mark, asked.order
     if asked.is_plain:
-        (row,) = await store.rows("server_page_popular", key=mark.key, **asked.place)
-        return row
+        return await store.rows("server_page_popular", key=mark.key, **asked.place)
     name = f"server_page_by_{order.column}{'_desc' if order.is_descending else ''}"
-    (row,) = await store.rows(name, key=mark.key, **asked.filters, **asked.place)
-    return row
+    return await store.rows(name, key=mark.key, **asked.filters, **asked.place)
 
 
-async def _row_of_few(store: Queries, asked: Asked) -> Row | None:
+async def _rows_of_few(store: Queries, asked: Asked) -> Sequence[Row]:
     mark, order, filters, place, _ = asked
     labels = [word for word in (filters["keyword"], filters["category"]) if word]
-    return await store.row(
+    return await store.rows(
         "server_page_of_few",
         labels=msgspec.json.encode(labels).decode() if labels else None,
         by=order.column,

@@ -13,6 +13,7 @@ text with a slash is a part of a name at once.
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -20,7 +21,7 @@ from msgspec import UNSET
 from service.cursor import Mark, read_cursor, write_cursor
 from service.errors import InvalidInput, NotFound
 from service.models_registry import ListFilters, ListQuery
-from service.pages import given, moment
+from service.pages import documents, given, moment
 from service.search import mend
 from service.search_words import Asked, cut
 from service.store.base import Queries, Row, Value
@@ -35,6 +36,15 @@ class Found(msgspec.Struct, frozen=True):
     """An answer as JSON, and the serial of the catalog that it shows."""
 
     body: bytes
+    serial: int
+
+
+class Listing(NamedTuple):
+    """The items of a page, and the serial they were read at."""
+
+    items: list[str]
+    last: Row | None
+    """The row of the last item, when there are more behind it."""
     serial: int
 
 
@@ -58,11 +68,14 @@ async def page_versions(store: Queries, query: ListQuery) -> Found:
     Raises InvalidCursor, or InvalidInput for parameters that do not fit together.
     """
     spot, values = _begun(query)
-    row = await _row(store, spot, values, query.limit)
-    if spot.is_search and query.cursor is UNSET and not row["number"]:
-        spot, row = await _row_of_less(store, spot, values, query.limit, row)
-    cursor = _next_cursor(spot, row) if row["has_more"] else ""
-    return _listed(page_items(row), row, cursor)
+    listing = await _listing(store, spot, values, query.limit)
+    if spot.is_search and query.cursor is UNSET and not listing.items:
+        spot, listing = await _listing_of_less(
+            store, spot, values, query.limit, listing
+        )
+    items, last, serial = listing
+    cursor = _next_cursor(spot, last) if last else ""
+    return _found(",".join(items), len(items), serial, cursor)
 
 
 async def get_versions(store: Queries, name: str, *, include_deleted: bool) -> Found:
@@ -72,7 +85,7 @@ async def get_versions(store: Queries, name: str, *, include_deleted: bool) -> F
     )
     if row is None or not row["number"]:
         raise _missing_server()
-    return _listed(row["items"].encode(), row)
+    return _found(row["items"], row["number"], row["serial"])
 
 
 async def get_version(
@@ -107,11 +120,14 @@ async def get_facets(store: Queries) -> Found:
     return Found(body.encode(), row["serial"])
 
 
-def page_items(row: Row) -> bytes:
-    """The items of a page, without the first of the next one that came along."""
-    items: bytes = row["items"].encode()
-    extra_bytes = row["extra_bytes"]
-    return items[: -extra_bytes - 1] if extra_bytes else items
+async def read_listing(
+    store: Queries, query: str, wanted: int, **values: Value
+) -> Listing:
+    """A page of up to `wanted` items, by the query of that name."""
+    rows = await store.rows(query, wanted=wanted, **values)
+    items = documents(rows)
+    last = rows[wanted - 1] if len(items) > wanted else None
+    return Listing(items[:wanted], last, rows[0]["serial"])
 
 
 @lru_cache(maxsize=1024)
@@ -148,39 +164,41 @@ def _first_spot(query: ListQuery) -> Spot:
     return Spot(**filters, words=_words(asked), pattern=asked.pattern)
 
 
-async def _row(store: Queries, spot: Spot, values: dict[str, Value], limit: int) -> Row:
+async def _listing(
+    store: Queries, spot: Spot, values: dict[str, Value], limit: int
+) -> Listing:
     """The page after a spot, by the query that finds it fastest."""
     name, version = spot.after
-    place: dict[str, Value] = {"name": name, "version": version, "wanted": limit}
+    place: dict[str, Value] = {"name": name, "version": version}
     if spot.is_search:
         place |= {"words": spot.words, "pattern": spot.pattern, "rank": spot.rank}
-        return await _only(store, "registry_search", **values, **place)
+        return await read_listing(store, "registry_search", limit, **values, **place)
     plain = {"is_latest", "include_deleted"}
     rare = [key for key, value in values.items() if key not in plain]
     if any(values[key] is not None for key in rare):
-        return await _only(store, "registry_page_filtered", **values, **place)
+        query = "registry_page_filtered"
+        return await read_listing(store, query, limit, **values, **place)
     place["include_deleted"] = values["include_deleted"]
-    if values["is_latest"]:
-        return await _only(store, "registry_page_latest", **place)
-    return await _only(store, "registry_page", **place)
+    query = "registry_page_latest" if values["is_latest"] else "registry_page"
+    return await read_listing(store, query, limit, **place)
 
 
-async def _row_of_less(
-    store: Queries, spot: Spot, values: dict[str, Value], limit: int, nothing: Row
-) -> tuple[Spot, Row]:
+async def _listing_of_less(
+    store: Queries, spot: Spot, values: dict[str, Value], limit: int, nothing: Listing
+) -> tuple[Spot, Listing]:
     """What a search that found nothing may have meant."""
     if spot.words is None:
         return spot, nothing
     text = given(spot.search, "").strip()
     part = msgspec.structs.replace(spot, words=None, pattern=_pattern(text))
-    row = await _row(store, part, values, limit)
-    if row["number"]:
-        return part, row
+    listing = await _listing(store, part, values, limit)
+    if listing.items:
+        return part, listing
     likely = await mend(store, cut(text))
     if likely is None:
         return spot, nothing
     mended = msgspec.structs.replace(spot, words=_words(likely))
-    return mended, await _row(store, mended, values, limit)
+    return mended, await _listing(store, mended, values, limit)
 
 
 async def _only(store: Queries, query: str, **values: Value) -> Row:
@@ -204,18 +222,18 @@ def _filter_values(spot: Spot) -> dict[str, Value]:
     }
 
 
-def _next_cursor(spot: Spot, row: Row) -> str:
-    after = (row["last_name"], row["last_version"])
-    rank = row["last_rank"] if spot.is_search else _BEST
+def _next_cursor(spot: Spot, last: Row) -> str:
+    after = (last["registry_name"], last["version"])
+    rank = last["rank"] if spot.is_search else _BEST
     following = msgspec.structs.replace(spot, after=after, rank=rank)
     return write_cursor(LIST, Mark(following, "", 0))
 
 
-def _listed(items: bytes, row: Row, cursor: str = "") -> Found:
+def _found(items: str, number: int, serial: int, cursor: str = "") -> Found:
     following = f'"nextCursor":"{cursor}",' if cursor else ""
-    metadata = f'{{{following}"count":{row["number"]}}}'
-    body = b'{"servers":[%b],"metadata":%b}' % (items, metadata.encode())
-    return Found(body, row["serial"])
+    metadata = f'{{{following}"count":{number}}}'
+    body = f'{{"servers":[{items}],"metadata":{metadata}}}'
+    return Found(body.encode(), serial)
 
 
 def _pattern(text: str) -> str:

@@ -1,11 +1,11 @@
--- The whole server: what a list shows of it, its README, and how much belongs to it. An
--- index of each child table counts what there is.
+-- The parts of a whole server: what a list shows of it, its README, and how much belongs
+-- to it. An index of each child table counts what there is.
 
 create view server_detail as
 select s.id,
-       substr(s.doc, 1, length(s.doc) - 1)
-         || ',"readme_content":' || json_quote(s.readme_content)
-         || ',"counts":{"tools":'
+       s.doc,
+       s.readme_content,
+       '{"tools":'
          || (select count(*) from tool where server_id = s.id)
          || ',"resources":'
          || (select count(*) from resource_template where server_id = s.id)
@@ -19,7 +19,7 @@ select s.id,
          || (select count(*) from contributor where server_id = s.id)
          || ',"versions":'
          || (select count(*) from server_version where server_id = s.id)
-         || '}}' as doc
+         || '}' as counts
   from server s;
 
 insert into _yoyo_migration (migration_hash, migration_id, applied_at_utc)

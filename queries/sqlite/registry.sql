@@ -1,87 +1,65 @@
--- The standard registry API. A page is one row: the items, how many they are, the name
--- and version of the last one, whether more follow, and the serial they were read at.
+-- The standard registry API. A page is its items and the first one behind it, each with
+-- the serial they were read at; a page without items is one row without an item.
 
 -- name: registry_page(include_deleted, name, version, wanted)^
 -- Versions of all servers after a name and version.
-select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as items,
-       count(*) filter (where place <= :wanted) as number,
-       max(registry_name) filter (where place = :wanted) as last_name,
-       max(version) filter (where place = :wanted) as last_version,
-       count(*) > :wanted as has_more,
-       null as extra_bytes,
-       (select value from serial) as serial
-  from (
-    select item,
-           registry_name,
-           version,
-           row_number() over (order by registry_name, version) as place
-      from (
-        select item, registry_name, version
-          from server_version
-         where (registry_name, version) > (:name, :version)
-           and (status <> 'deleted' or :include_deleted)
-         order by registry_name, version
-         limit :wanted + 1
-      )
-  );
+select page.item,
+       page.registry_name,
+       page.version,
+       serial.value as serial
+  from serial
+  left join (
+    select item, registry_name, version
+      from server_version
+     where (registry_name, version) > (:name, :version)
+       and (status <> 'deleted' or :include_deleted)
+     order by registry_name, version
+     limit :wanted + 1
+  ) page on true
+ order by page.registry_name, page.version;
 
 -- name: registry_page_latest(include_deleted, name, version, wanted)^
 -- Latest versions of all servers after a name and version.
-select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as items,
-       count(*) filter (where place <= :wanted) as number,
-       max(registry_name) filter (where place = :wanted) as last_name,
-       max(version) filter (where place = :wanted) as last_version,
-       count(*) > :wanted as has_more,
-       null as extra_bytes,
-       (select value from serial) as serial
-  from (
-    select item,
-           registry_name,
-           version,
-           row_number() over (order by registry_name, version) as place
-      from (
-        select item, registry_name, version
-          from server_version
-         where (registry_name, version) > (:name, :version)
-           and is_latest
-           and (status <> 'deleted' or :include_deleted)
-         order by registry_name, version
-         limit :wanted + 1
-      )
-  );
+select page.item,
+       page.registry_name,
+       page.version,
+       serial.value as serial
+  from serial
+  left join (
+    select item, registry_name, version
+      from server_version
+     where (registry_name, version) > (:name, :version)
+       and is_latest
+       and (status <> 'deleted' or :include_deleted)
+     order by registry_name, version
+     limit :wanted + 1
+  ) page on true
+ order by page.registry_name, page.version;
 
 -- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)^
 -- Versions that pass every filter, found in an index that holds all of them.
-select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as items,
-       count(*) filter (where place <= :wanted) as number,
-       max(registry_name) filter (where place = :wanted) as last_name,
-       max(version) filter (where place = :wanted) as last_version,
-       count(*) > :wanted as has_more,
-       null as extra_bytes,
-       (select value from serial) as serial
-  from (
-    select v.item, v.registry_name, v.version, page.place
-      from (
-        select id, row_number() over (order by registry_name, version) as place
-          from (
-            select id, registry_name, version
-              from server_version indexed by server_version_by_filter
-             where (registry_name, version) > (:name, :version)
-               and (is_latest or not :is_latest)
-               and version = coalesce(:exact, version)
-               and status = coalesce(:status, status)
-               and (status <> 'deleted' or :status is not null or :include_deleted)
-               and (:updated_since is null or updated_at > utc_text(:updated_since))
-               and instr(labels, coalesce(' type:' || :registry_type || ' ', ' '))
-               and instr(labels, coalesce(' transport:' || :transport || ' ', ' '))
-               and (:remote is null or (instr(labels, ' remote ') > 0) = :remote)
-             order by registry_name, version
-             limit :wanted + 1
-          )
-      ) page
-      join server_version v on v.id = page.id
-     order by page.place
-  );
+select v.item,
+       v.registry_name,
+       v.version,
+       serial.value as serial
+  from serial
+  left join (
+    select id, registry_name, version
+      from server_version indexed by server_version_by_filter
+     where (registry_name, version) > (:name, :version)
+       and (is_latest or not :is_latest)
+       and version = coalesce(:exact, version)
+       and status = coalesce(:status, status)
+       and (status <> 'deleted' or :status is not null or :include_deleted)
+       and (:updated_since is null or updated_at > utc_text(:updated_since))
+       and instr(labels, coalesce(' type:' || :registry_type || ' ', ' '))
+       and instr(labels, coalesce(' transport:' || :transport || ' ', ' '))
+       and (:remote is null or (instr(labels, ' remote ') > 0) = :remote)
+     order by registry_name, version
+     limit :wanted + 1
+  ) page on true
+  left join server_version v on v.id = page.id
+ order by page.registry_name, page.version;
 
 -- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
 -- Versions of the servers that a search finds, best first, then by name.
@@ -105,8 +83,7 @@ with asked as materialized (
    where path like :pattern escape '\' and ((select query from asked) = '""' or server_id in (
            select rowid from server_search where server_search match (select query from asked)))
 ), page as (
-  select item, rank, registry_name, version,
-         row_number() over (order by rank desc, registry_name, version) as place
+  select item, rank, registry_name, version
     from found join server_version using (server_id)
    where (is_latest or not :is_latest) and version = coalesce(:exact, version)
      and status = coalesce(:status, iif(status = 'deleted' and not :include_deleted, '', status))
@@ -115,16 +92,12 @@ with asked as materialized (
      and instr(labels, coalesce(' transport:' || :transport || ' ', ' '))
      and (instr(labels, ' remote ') > 0) = coalesce(:remote, instr(labels, ' remote ') > 0)
      and (-rank, registry_name, version) > (-:rank, :name, :version)
-   order by place
+   order by rank desc, registry_name, version
    limit :wanted + 1)
-select coalesce(group_concat(item, ',') filter (where place <= :wanted), '') as items,
-       count(*) filter (where place <= :wanted) as number, count(*) > :wanted as has_more,
-       null as extra_bytes,
-       max(rank) filter (where place = :wanted) as last_rank,
-       max(registry_name) filter (where place = :wanted) as last_name,
-       max(version) filter (where place = :wanted) as last_version,
-       (select value from serial) as serial
-  from page;
+select page.item, page.registry_name, page.version, page.rank, serial.value as serial
+  from serial
+  left join page on true
+ order by page.rank desc, page.registry_name, page.version;
 
 -- name: registry_versions(name, include_deleted)^
 -- All versions of one server, the newest first.

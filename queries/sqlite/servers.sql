@@ -1,335 +1,225 @@
 -- Servers: pages in ten orders, one server, and the writes of the JSON API.
 --
--- A page is one row: the JSON array, and the sort key and id of the first row of the next
--- page, null when there is none. `key` and `from_id` say where the page begins.
+-- A page is the documents of its servers and of the first one behind it. `key` and
+-- `from_id` say where it begins.
 
 -- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by name.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       max(key) filter (where place > :wanted) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key, id) as place
-      from (
-        select doc, id, substr(name, 1, 200) as key
-          from server
-         where (substr(name, 1, 200), id) >= (:key, :from_id)
-           and substr(name, 1, 200) >= :key
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by substr(name, 1, 200), id
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (substr(name, 1, 200), id) >= (:key, :from_id)
+   and substr(name, 1, 200) >= :key
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by substr(name, 1, 200), id
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by name, last first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       max(key) filter (where place > :wanted) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key desc, id desc) as place
-      from (
-        select doc, id, substr(name, 1, 200) as key
-          from server
-         where (substr(name, 1, 200), id) <= (:key, :from_id)
-           and substr(name, 1, 200) <= :key
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by substr(name, 1, 200) desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (substr(name, 1, 200), id) <= (:key, :from_id)
+   and substr(name, 1, 200) <= :key
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by substr(name, 1, 200) desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by stars, fewest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key, id) as place
-      from (
-        select doc, id, stars as key
-          from server
-         where (stars, id) >= (cast(:key as integer), :from_id)
-           and stars >= coalesce(:min_stars, -9223372036854775808)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by stars, id
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (stars, id) >= (cast(:key as integer), :from_id)
+   and stars >= coalesce(:min_stars, -9223372036854775808)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by stars, id
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by stars, most first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key desc, id desc) as place
-      from (
-        select doc, id, stars as key
-          from server
-         where (stars, id) <= (cast(:key as integer), :from_id)
-           and stars >= coalesce(:min_stars, -9223372036854775808)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by stars desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (stars, id) <= (cast(:key as integer), :from_id)
+   and stars >= coalesce(:min_stars, -9223372036854775808)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by stars desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_popular(key, from_id, wanted, skip)^
 -- Servers by stars, most first, without any filter: what is asked for most.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(stars) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, stars, row_number() over (order by stars desc, id desc) as place
-      from (
-        select doc, id, stars
-          from server
-         where (stars, id) <= (cast(:key as integer), :from_id)
-         order by stars desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (stars, id) <= (cast(:key as integer), :from_id)
+ order by stars desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, fewest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key, id) as place
-      from (
-        select doc, id, downloads as key
-          from server
-         where (downloads, id) >= (cast(:key as integer), :from_id)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by downloads, id
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (downloads, id) >= (cast(:key as integer), :from_id)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by downloads, id
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by downloads, most first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key desc, id desc) as place
-      from (
-        select doc, id, downloads as key
-          from server
-         where (downloads, id) <= (cast(:key as integer), :from_id)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by downloads desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (downloads, id) <= (cast(:key as integer), :from_id)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by downloads desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by health score, lowest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key, id) as place
-      from (
-        select doc, id, health_score as key
-          from server
-         where (health_score, id) >= (cast(:key as integer), :from_id)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by health_score, id
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (health_score, id) >= (cast(:key as integer), :from_id)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by health_score, id
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by health score, highest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       cast(max(key) filter (where place > :wanted) as text) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key desc, id desc) as place
-      from (
-        select doc, id, health_score as key
-          from server
-         where (health_score, id) <= (cast(:key as integer), :from_id)
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by health_score desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (health_score, id) <= (cast(:key as integer), :from_id)
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by health_score desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by their last change, oldest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       max(key) filter (where place > :wanted) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key, id) as place
-      from (
-        select doc, id, updated_at as key
-          from server
-         where (updated_at, id) >= (utc_text(:key), :from_id)
-           and updated_at > coalesce(utc_text(:updated_since), '-infinity')
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by updated_at, id
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (updated_at, id) >= (utc_text(:key), :from_id)
+   and updated_at > coalesce(utc_text(:updated_since), '-infinity')
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by updated_at, id
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
 -- Servers by their last change, newest first.
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '')
-         || ']' as body,
-       null as extra_bytes,
-       max(key) filter (where place > :wanted) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (
-    select doc, id, key, row_number() over (order by key desc, id desc) as place
-      from (
-        select doc, id, updated_at as key
-          from server
-         where (updated_at, id) <= (utc_text(:key), :from_id)
-           and updated_at > coalesce(utc_text(:updated_since), '-infinity')
-           and (:host_type is null or host_type = :host_type)
-           and (:risk_level is null or risk_level = :risk_level)
-           and (not :verified_only or verified_source)
-           and (:min_stars is null or stars >= :min_stars)
-           and (:updated_since is null or updated_at > utc_text(:updated_since))
-           and (:category is null or exists (
-                 select 1 from json_each(categories) where value = :category
-               ))
-           and (:keyword is null or exists (
-                 select 1 from json_each(keywords) where value = :keyword
-               ))
-         order by updated_at desc, id desc
-         limit :wanted + 1
-        offset :skip
-      )
-  );
+select doc
+  from server
+ where (updated_at, id) <= (utc_text(:key), :from_id)
+   and updated_at > coalesce(utc_text(:updated_since), '-infinity')
+   and (:host_type is null or host_type = :host_type)
+   and (:risk_level is null or risk_level = :risk_level)
+   and (not :verified_only or verified_source)
+   and (:min_stars is null or stars >= :min_stars)
+   and (:updated_since is null or updated_at > utc_text(:updated_since))
+   and (:category is null or exists (
+         select 1 from json_each(categories) where value = :category
+       ))
+   and (:keyword is null or exists (
+         select 1 from json_each(keywords) where value = :keyword
+       ))
+ order by updated_at desc, id desc
+ limit :wanted + 1
+offset :skip;
 
 -- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)^
--- Servers in any order where labels or a time leave few of them; no row when many.
+-- Servers in any order where few have the labels or the time; no row where many have.
 with few as materialized (
   select server_id as id from server_label
    where :labels is not null and label in (select value from json_each(:labels))
@@ -355,21 +245,21 @@ with few as materialized (
      and stars >= coalesce(:min_stars, stars)
      and (:updated_since is null or updated_at > utc_text(:updated_since))
 ), page as (
-  select id, number, word, row_number() over (order by rank) - :skip as place
-    from (select id, number, word,
-                 row_number() over (order by number, word, id) * :direction as rank
-            from keyed
-           where iif(:direction > 0,
-                   (number, word, id) >= (cast(:number as integer), :word, :from_id),
-                   (number, word, id) <= (cast(:number as integer), :word, :from_id)))
+  select id, row_number() over (order by number, word, id) * :direction as place
+    from keyed
+   where iif(:direction > 0,
+           (number, word, id) >= (cast(:number as integer), :word, :from_id),
+           (number, word, id) <= (cast(:number as integer), :word, :from_id))
+   order by place
+   limit :wanted + 1
+  offset :skip
 )
-select '[' || coalesce(group_concat(doc, ',') filter (where place <= :wanted), '') || ']' as body,
-       null as extra_bytes,
-       max(iif(word = '', cast(number as text), word)) filter (where place > :wanted) as next_key,
-       max(id) filter (where place > :wanted) as next_id
-  from (select s.doc, p.id, p.number, p.word, p.place from page p join server s on s.id = p.id
-         where p.place between 1 and :wanted + 1 order by p.place)
-having (select count(*) from few) <= :most;
+select s.doc
+  from (select count(*) as number from few) found
+  left join page on true
+  left join server s on s.id = page.id
+ where found.number <= :most
+ order by page.place;
 
 -- name: server_count(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since)$
 -- How many servers pass the filters.
@@ -387,15 +277,19 @@ select count(*) as servers
          select 1 from json_each(keywords) where value = :keyword
        ));
 
--- name: server_get(id)$
--- One whole server.
-select doc
+-- name: server_get(id)^
+-- The parts of one whole server.
+select doc,
+       readme_content,
+       counts
   from server_detail
  where id = :id;
 
--- name: server_get_by_uuid(uuid)$
--- One whole server, by its uuid.
-select doc
+-- name: server_get_by_uuid(uuid)^
+-- The parts of one whole server, by its uuid.
+select doc,
+       readme_content,
+       counts
   from server_detail
  where id = (select u.id from server u where u.uuid = :uuid);
 
