@@ -99,6 +99,11 @@ def is_conflict(error: BaseException) -> bool:
     return getattr(error.__cause__ or error, "sqlstate", None) in _CONFLICTS
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether the server has no connection left for this login."""
+    return getattr(error, "sqlstate", None) == "53300"
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether another try within the same request may succeed."""
     return _kind(error) in {errors.DatabaseDown, errors.Unavailable}

@@ -109,6 +109,24 @@ async def test_pool_timeout_is_how_long_a_request_waits(database_url: str) -> No
         assert 0.15 <= time.monotonic() - began_at <= 0.7
 
 
+async def test_who_finds_the_server_full_waits_for_a_connection_that_is_there(
+    direct_url: str,
+) -> None:
+    parts = urlsplit(direct_url)
+    role = f"few_{parts.path[1:]}"
+    for statement in (
+        f"create role {role} login connection limit 4",
+        f"grant pg_read_all_data, pg_write_all_data to {role}",
+    ):
+        await execute("postgres", statement)
+    few = urlunsplit(parts._replace(netloc=f"{role}@{parts.hostname}:{parts.port}"))
+    async with opened(few, DB_POOL_SIZE="12") as store:
+        asked = [store.value("test_sleep", seconds=0.03) for _ in range(12)]
+        assert len(await asyncio.gather(*asked)) == 12
+        assert store.pool().checked_in < 4
+    await execute("postgres", f"drop role {role}")
+
+
 async def test_overflow_closes_when_idle_and_the_base_stays(database_url: str) -> None:
     async with opened(database_url, DB_POOL_SIZE="2", DB_MAX_OVERFLOW="3") as store:
         async with held(store, 5):
