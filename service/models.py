@@ -43,6 +43,16 @@ Name = Annotated[
 Url = Annotated[
     str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")
 ]
+# People follow it: `javascript:` in it would run in the page of whoever shows it.
+WebUrl = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2048,
+        pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://\S+\Z",
+        description="a URL of http or https",
+    ),
+]
 RegistryName = Annotated[
     str,
     Meta(min_length=3, max_length=200, pattern=r"^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+\Z"),
@@ -263,7 +273,7 @@ class ServerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     host_type: HostType = "unknown"
     description: Text | None = None
     author_name: Label | None = None
-    homepage: Url | None = None
+    homepage: WebUrl | None = None
     license: Label | None = None
     readme_content: Readme | None = None
     keywords: Words = []
@@ -290,7 +300,7 @@ class ServerPatch(
     host_type: HostType | UnsetType = UNSET
     description: Text | UnsetType | None = UNSET
     author_name: Label | UnsetType | None = UNSET
-    homepage: Url | UnsetType | None = UNSET
+    homepage: WebUrl | UnsetType | None = UNSET
     license: Label | UnsetType | None = UNSET
     readme_content: Readme | UnsetType | None = UNSET
     keywords: Words | UnsetType = UNSET

@@ -14,7 +14,7 @@ from service.models import (
     Server,
     Text,
     Time,
-    Url,
+    WebUrl,
     Word,
     Words,
 )
@@ -119,7 +119,7 @@ class ServerUpdates(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tr
     keywords: Words | UnsetType = UNSET
     license: Text | UnsetType | None = UNSET
     author_name: Text | UnsetType | None = UNSET
-    homepage: Url | UnsetType | None = UNSET
+    homepage: WebUrl | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         """Raise ValueError when nothing is given."""

@@ -20,6 +20,7 @@ from service.models import (
     Text,
     Time,
     Url,
+    WebUrl,
     Words,
 )
 
@@ -71,7 +72,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host_type: HostType | UnsetType = UNSET
     description: Text | UnsetType | None = UNSET
     author_name: Label | UnsetType | None = UNSET
-    homepage: Url | UnsetType | None = UNSET
+    homepage: WebUrl | UnsetType | None = UNSET
     license: Label | UnsetType | None = UNSET
     readme_content: Readme | UnsetType | None = UNSET
     keywords: Words | UnsetType = UNSET

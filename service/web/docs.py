@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Litestar, Request, get
 
 from service.web.answers import Answer
+from service.web.catalog import path_of
 from service.web.openapi import openapi_document
 from service.web.parameters import read_query
 from service.web.probes import VERSION
@@ -64,6 +65,19 @@ async def openapi_yaml(request: Request[Any, Any, Any]) -> Answer:
     read_query(request.scope["query_string"], NoQuery)
     text = json.dumps(document(request.app), indent=2)
     return Answer(text.encode(), media=b"application/yaml")
+
+
+@get(
+    "/",
+    opt=spec(
+        summary="The way to the documentation", role="open", tag="docs", status=307
+    ),
+)
+async def front(request: Request[Any, Any, Any]) -> Answer:
+    """Leads whoever opens the service in a browser to its documentation."""
+    read_query(request.scope["query_string"], NoQuery)
+    place = path_of(request, "/docs").encode()
+    return Answer(b"", status=307, headers=[(b"location", place)])
 
 
 @get("/docs", opt=spec(summary="This page", role="open", tag="docs", media="text/html"))
@@ -136,4 +150,4 @@ def _row(parameter: dict[str, Any]) -> str:
     )
 
 
-ROUTES = [openapi_json, openapi_yaml, docs_page, docs_style]
+ROUTES = [front, openapi_json, openapi_yaml, docs_page, docs_style]

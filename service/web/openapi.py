@@ -164,7 +164,7 @@ def _responses(
     if spec.answer:
         content = {"schema": by_type[repr(spec.answer)]}
         success["content"] = {"application/json": content}
-    elif spec.status not in {204, 304}:
+    elif spec.status not in {204, 304, 307}:
         kind = "object" if spec.media in _DOCUMENTS else "string"
         success["content"] = {spec.media: {"schema": {"type": kind}}}
     responses: Schema = {str(spec.status): success}

@@ -13,7 +13,25 @@ Application = Callable[..., Awaitable[None]]
 
 PROBLEM = b"application/problem+json"
 LAWFUL = frozenset(
-    {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 501}
+    {
+        200,
+        201,
+        202,
+        204,
+        304,
+        307,
+        400,
+        401,
+        403,
+        404,
+        405,
+        409,
+        412,
+        413,
+        415,
+        422,
+        501,
+    }
 )
 MAX_PROBLEM_BYTES = 16_384
 

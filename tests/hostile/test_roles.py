@@ -23,6 +23,7 @@ ACCESS: dict[str, str] = {
     "GET /metrics": "open",
     "GET /openapi.json": "open",
     "GET /openapi.yaml": "open",
+    "GET /": "open",
     "GET /docs": "open",
     "GET /docs/style.css": "open",
     "GET /servers": "read",

@@ -72,6 +72,7 @@ WRONG_FIELDS: list[tuple[Json, str]] = [
     ({"name": 1}, "name"),
     ({"primary_url": "no url"}, "primary_url"),
     ({"primary_url": "https://a b"}, "primary_url"),
+    ({"homepage": "javascript:alert(1)"}, "homepage"),
     ({"primary_url": "https://x.y/" + "ä" * 1100}, "primary_url"),
     ({"registry_name": "plain"}, "registry_name"),
     ({"registry_name": "a/b/c"}, "registry_name"),

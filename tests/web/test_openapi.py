@@ -55,6 +55,12 @@ async def test_the_yaml_says_the_same(client: httpx.AsyncClient) -> None:
     assert yaml.safe_load(text) == document
 
 
+async def test_the_root_leads_to_the_page(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/docs"
+
+
 async def test_the_page_loads_nothing_from_elsewhere(
     client: httpx.AsyncClient,
 ) -> None:
