@@ -76,8 +76,10 @@ async def openapi_yaml(request: Request[Any, Any, Any]) -> Answer:
 async def front(request: Request[Any, Any, Any]) -> Answer:
     """Leads whoever opens the service in a browser to its documentation."""
     read_query(request.scope["query_string"], NoQuery)
-    place = path_of(request, "/docs").encode()
-    return Answer(b"", status=307, headers=[(b"location", place)])
+    place = path_of(request, "/docs")
+    note = f'<a href="{place}">The documentation</a>'.encode()
+    headers = [(b"location", place.encode())]
+    return Answer(note, status=307, media=b"text/html; charset=utf-8", headers=headers)
 
 
 @get("/docs", opt=spec(summary="This page", role="open", tag="docs", media="text/html"))
