@@ -13,6 +13,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from service.cli.detour import by_postgres
 from service.cli.export import print_copies
 from service.cli.progress import RowProgress
 from service.cli.run import is_terminal, results, run_async, say, with_store
@@ -63,6 +64,9 @@ def import_sqlite(
     newer data back, and a stopped import goes on when the same command is run again.
     Exit code 0 all in, 3 some rows rejected, 2 refused file, 75 stopped: run it again.
 
+    With USE_SQLITE or a DATABASE_URL of sqlite:/// the catalog goes into that file,
+    which must not be there yet, by way of a PostgreSQL for the length of the command.
+
     A file of this MCPS, as `mcps export-sqlite` writes it, is copied as it is into a
     catalog that is still empty.
     """
@@ -93,9 +97,12 @@ def _imported(file: EarlierFile, listener: "Listener", *, is_strict: bool) -> Re
     async def work(store: Store) -> Report:
         return await import_file(store, file, listener, is_strict=is_strict)
 
+    settings = read_settings()
     resume = f"Run the same command again to go on: mcps {shlex.join(sys.argv[1:])}"
     try:
-        return with_store(work)
+        if settings.is_sqlite:
+            return by_postgres(work, settings, settings.sqlite_path)
+        return with_store(work, settings=settings)
     except KeyboardInterrupt:
         message = f"stopped; what is in stays. {resume}"
         raise Interrupted(message) from None

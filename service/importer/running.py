@@ -94,9 +94,8 @@ async def try_file(
 async def _require_database(store: Store) -> None:
     if store.dialect != "postgresql":
         message = (
-            "import-sqlite takes a file over into PostgreSQL: set DATABASE_URL or "
-            "POSTGRES_HOST, or set nothing to use the embedded one. After it `mcps "
-            "export-sqlite` makes a file that MCPS serves"
+            "import-sqlite works in PostgreSQL: set DATABASE_URL or POSTGRES_HOST, or "
+            "install PostgreSQL on this machine"
         )
         raise NotSupported(message)
     if not await store.value("import_may_add_legacy"):
