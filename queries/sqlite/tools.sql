@@ -21,13 +21,13 @@ select i.doc
  order by i.id;
 
 -- name: tool_page_of_name(name, from_id, wanted, skip)^
--- Tools that have exactly this name, oldest first.
+-- Tools that have exactly this name, oldest first; `+` keeps it out of the other condition.
 select i.doc
   from (
     select c.id
       from tool c
      where substr(c.name, 1, 200) = substr(:name, 1, 200)
-       and c.name = :name
+       and +c.name = :name
        and c.id >= :from_id
      order by c.id
      limit :wanted + 1
