@@ -52,6 +52,27 @@ def load_scripts() -> dict[str, Script]:
     }
 
 
+async def _opened(address: str, wait_s: float) -> aiosqlite.Connection:
+    """A file that was opened, and is closed again for who does not wait for it.
+
+    aiosqlite lets go of what it opens meanwhile without closing it.
+    """
+
+    async def open_it() -> aiosqlite.Connection:
+        return await aiosqlite.connect(
+            address, uri=True, isolation_level=None, timeout=wait_s
+        )
+
+    opening = asyncio.create_task(open_it())
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await opening.result().close()
+        raise
+
+
 class Connection:
     """One connection and its thread."""
 
@@ -65,10 +86,7 @@ class Connection:
     ) -> "Connection":
         """Open an existing file. The driver's errors come through."""
         address = f"file:{quote(os.fsencode(path))}?mode=rw"
-        driver = await aiosqlite.connect(
-            address, uri=True, isolation_level=None, timeout=wait_s
-        )
-        opened = cls(driver)
+        opened = cls(await _opened(address, wait_s))
         try:
             await opened._prepare(scripts, writes=writes)
         except BaseException:
