@@ -8,6 +8,7 @@ import math
 import struct
 import sys
 from array import array
+from collections.abc import Sequence
 from hashlib import md5
 from typing import Any
 
@@ -42,7 +43,23 @@ def _json(value: Raw) -> Value | Mended:
     return Mended(json.dumps(found, ensure_ascii=False), rule)
 
 
-JSON = Rule("text", _json)
+def _usual_json(values: Sequence[Any]) -> list[Any] | None:
+    if not set(map(type, values)) <= {str, type(None)}:
+        return None
+    mapped = [None if value == "null" else value for value in values]
+    try:
+        for value in mapped:
+            if value is None:
+                continue
+            if _ODD_ESCAPE in value:
+                return None
+            msgspec.json.decode(value)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return mapped
+
+
+JSON = Rule("text", _json, _usual_json)
 
 
 def _list(value: Raw) -> Value | Mended:

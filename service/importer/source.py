@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from hashlib import sha256
+from itertools import chain, compress, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,8 +29,14 @@ HEADER_BYTES = 100
 BATCH_ROWS = 5000
 BATCH_CHARACTERS = 1 << 22
 CHOSEN_ROWS = 500
+# What is fetched at once: values may be long, so few rows, and fewer of long ones.
+FETCHED_ROWS = 100
+FETCHED_CHARACTERS = 1 << 19
 _ROWIDS = ("rowid", "_rowid_", "oid")
-_SIZED = {str, bytes}
+_SIZED = frozenset({str, bytes})
+_NO_UTF8 = "Could not decode to UTF-8"
+# Not strict: what is no UTF-8 is for the rules to look at.
+_LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
 _OURS = "_yoyo_migration"
 _WAIT_S = 10.0
 _TRIES = 20
@@ -86,14 +93,12 @@ class EarlierFile:
             )
         except sqlite3.Error as error:
             raise self._refused(error) from error
-        # Not strict: what is no UTF-8 is for the rules to look at.
-        self._file.text_factory = partial(
-            str, encoding="utf-8", errors="surrogateescape"
-        )
+        self._file.text_factory = _LENIENT
         try:
             self._begin()
             self.tables = [*self._tables()]
             self._require_earlier()
+            self._file.text_factory = str
         except sqlite3.Error as error:
             self._file.close()
             raise self._refused(error) from error
@@ -214,22 +219,49 @@ class EarlierFile:
     ) -> Iterator[list[Row]]:
         batch: list[Row] = []
         characters = 0
-        for row in self._read(statement, *values, place=table.name):
-            batch.append(row)
-            characters += sum([len(v) for v in row if type(v) in _SIZED])
+        for rows in self._fetched(statement, *values, place=table.name):
+            batch += rows
+            characters += _characters(rows)
             if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-                yield batch
-                batch, characters = [], 0
+                yield batch[:BATCH_ROWS]
+                batch = batch[BATCH_ROWS:]
+                characters = _characters(batch)
         if batch:
             yield batch
 
     def _read(self, statement: str, *values: str, place: str = "") -> Iterator[Any]:
+        for rows in self._fetched(statement, *values, place=place):
+            yield from rows
+
+    def _fetched(
+        self, statement: str, *values: str, place: str = ""
+    ) -> Iterator[list[Any]]:
+        """The rows of a statement, some at a time."""
         try:
-            # Not `yield from`: that would close the cursor, maybe after the file.
-            for row in self._file.execute(statement, values):  # noqa: UP028 - see above
-                yield row
+            yield from self._some(statement, values)
         except sqlite3.DatabaseError as error:
             raise self._refused(error, place) from error
+
+    def _some(self, statement: str, values: Sequence[str]) -> Iterator[list[Any]]:
+        """Read strictly, which takes half the time, until something is no UTF-8."""
+        wanted, fetched = 1, 0
+        cursor = self._file.execute(statement, values)
+        while True:
+            try:
+                rows = cursor.fetchmany(wanted)
+            except sqlite3.OperationalError as error:
+                if _NO_UTF8 not in str(error):
+                    raise
+                self._file.text_factory = _LENIENT
+                cursor = self._file.execute(statement, values)
+                _skip(cursor, fetched)
+                continue
+            if not rows:
+                return
+            yield rows
+            fetched += len(rows)
+            fitting = FETCHED_CHARACTERS * len(rows) // (_characters(rows) + 1)
+            wanted = max(1, min(FETCHED_ROWS, 2 * wanted, fitting))
 
     def _value(self, query: str, **values: str) -> str:
         (text,) = self._file.execute(_queries()[query], values).fetchone()
@@ -269,6 +301,18 @@ def _require_sqlite(path: Path) -> None:
             f"{path} is cut off: it has {path.stat().st_size:,} of {whole:,} bytes"
         )
         raise RefusedFile(message)
+
+
+def _characters(rows: Sequence[Row]) -> int:
+    """How long the texts of some rows are together."""
+    values = [*chain.from_iterable(rows)]
+    sized = map(_SIZED.__contains__, map(type, values))
+    return sum(map(len, compress(values, sized)))  # type: ignore[arg-type]
+
+
+def _skip(cursor: sqlite3.Cursor, rows: int) -> None:
+    for _ in islice(cursor, rows):
+        pass
 
 
 def _beside(path: Path, ending: str) -> bool:

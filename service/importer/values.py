@@ -48,7 +48,6 @@ EPOCH = "1970-01-01 00:00:00+00"
 _USUAL_TIME = len("2025-01-02 03:04:05.678901")
 ODD = re.compile("[\0\ud800-\udfff]")
 SURROGATE = re.compile("[\ud800-\udfff]")
-_END_OF_TIME = re.compile(r"\.?0{0,6}\x1f")
 _HEX = re.compile("[0-9a-f]*")
 _UUID = re.compile("[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
@@ -267,7 +266,12 @@ def _usual_time(values: Sequence[Any]) -> list[Any] | None:
         list(map(datetime.fromisoformat, values if is_usual else [""]))
     except ValueError:
         return None
-    return _END_OF_TIME.sub(f"+00{BETWEEN}", joined).split(BETWEEN)[:-1]
+    if "0" not in joined[25::width]:
+        return [f"{value}+00" for value in values]
+    return [
+        f"{value}+00" if value[-1] != "0" else f"{value.rstrip('0').rstrip('.')}+00"
+        for value in values
+    ]
 
 
 def time(*, needed: bool = False) -> Rule:

@@ -329,6 +329,19 @@ async def test_a_row_that_the_database_refuses_is_found_and_costs_no_other(
     assert await database.fetchval("select count(*) from prompt") == 296
 
 
+async def test_text_that_is_no_utf8_costs_no_row_before_or_after_it(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    earlier.fill(300)
+    earlier.run("update prompt set name = cast(x'62ff' as text) where id = 250")
+    taken = await take(store, earlier.path)
+    assert taken.counts("prompt") == (300, 299, 1, 0, 0)
+    names = await database.fetch("select name from prompt order by id")
+    wanted = ["b\ufffd" if id_ == 250 else "ask" for id_ in range(1, 301)]
+    assert [row["name"] for row in names] == wanted
+    assert taken.report.is_equal
+
+
 async def test_a_text_of_ten_megabytes_is_taken_over(
     store: Store, database: Any, earlier: Earlier
 ) -> None:
