@@ -91,7 +91,7 @@ declare
 begin
   select string_agg(format('%I %s', name, type::regtype), ', '),
          string_agg(format('alter %I set storage external', name), ', ')
-           filter (where type in ('text', 'bytea'))
+           filter (where type in ('text', 'bytea', 'real[]'))
     into made, uncompressed
     from jsonb_to_recordset(columns) c(name text, type text);
 
@@ -218,7 +218,7 @@ begin
     join pg_attribute a on a.attrelid = target and a.attname = c.name and a.attnum > 0
    cross join lateral (select format_type(a.atttypid, a.atttypmod) as type) kind
    cross join lateral (
-     select case type when 'real[]' then 'double precision[]::real[]' else type end as form,
+     select type as form,
             name <> plan ->> 'key' and name is distinct from owner_key as is_own
    ) use;
 
@@ -391,7 +391,8 @@ end
 $$;
 
 -- Whether rows of these ids cannot be here: all ids are greater than those that are, and no
--- row of the file or its owner ever got another id.
+-- row of the file or its owner ever got another id. Where something else tells rows apart,
+-- there may be none.
 create function import_is_new(run bigint, plan jsonb, first_id bigint) returns boolean
   language plpgsql
 as $$
@@ -401,10 +402,10 @@ declare
   );
   last_here bigint;
 begin
-  if plan ->> 'natural' is not null then
+  execute format('select max(%I) from %s', plan ->> 'key', target) into last_here;
+  if plan ->> 'natural' is not null and last_here is not null then
     return false;
   end if;
-  execute format('select max(%I) from %s', plan ->> 'key', target) into last_here;
   return first_id > coalesce(last_here, 0) and not exists (
     select
       from import_moved m

@@ -89,6 +89,21 @@ select to_json(
          )
        )::text as changed;
 
+-- name: import_is_new(run, plan, first_id)$
+-- Whether rows of these ids and greater ones cannot be here.
+select import_is_new(:run::bigint, :plan::text::jsonb, :first_id::bigint) as is_new;
+
+-- name: import_progress_put(run, source_table, last_id, written, repaired)!
+-- Takes note of a batch that was copied straight into its table.
+insert into import_progress as p (run_id, source_table, last_id, written, repaired)
+values (
+  :run::bigint, :source_table, :last_id::bigint, :written::bigint, :repaired::bigint
+)
+    on conflict (run_id, source_table) do update
+   set last_id = greatest(p.last_id, excluded.last_id),
+       written = p.written + excluded.written,
+       repaired = p.repaired + excluded.repaired;
+
 -- name: import_show_latest(server_ids)!
 -- Lets servers say which of their versions is the latest.
 update server s

@@ -7,7 +7,7 @@ import msgspec
 
 from service.importer.ids import Ids
 from service.importer.source import Row
-from service.importer.values import Mended, Raw, Rule, Unfit, digest
+from service.importer.values import Mended, Raw, Rule, Unfit, shown_texts
 from service.store.base import Value
 
 ORPHAN = "a row whose owner is not here is kept in the schema legacy"
@@ -92,10 +92,10 @@ class Batch(msgspec.Struct):
             orphans=self.orphans,
         )
 
-    def digests(self, fields: Sequence[Field]) -> list[str]:
-        """A digest of each column."""
+    def shown(self, fields: Sequence[Field]) -> list[list[str]]:
+        """Each column as checksums see it."""
         return [
-            digest(field.rule, column)
+            shown_texts(field.rule, column)
             for field, column in zip(fields, self.columns, strict=True)
         ]
 

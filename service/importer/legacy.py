@@ -175,6 +175,10 @@ def _bytes_shown(value: Any) -> str:  # noqa: ANN401 - of this column
     return str(value.hex())
 
 
+def _bytes_written(value: Any) -> str:  # noqa: ANN401 - of this column
+    return rf"\\x{value.hex()}"
+
+
 def _as_text(raw: Raw) -> Value | Mended:
     """Text; what is none in a column of text is written out, bytes in hexadecimal."""
     if raw is None:
@@ -194,7 +198,7 @@ _RULES: dict[str, Rule] = {
     "timestamp with time zone": values.time(),
     "json": Rule("text", _as_is),
     "double precision": Rule("double precision", _as_float, shown=_float_shown),
-    "bytea": Rule("bytea", _as_is, shown=_bytes_shown),
+    "bytea": Rule("bytea", _as_is, shown=_bytes_shown, written=_bytes_written),
     "text": Rule("text", _as_text, values.text().usual),
 }
 _FITS: dict[str, Callable[[Sequence[Raw]], bool]] = {

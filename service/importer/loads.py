@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from service.importer.batches import Batch, Field, Mapper, Plan
+from service.importer.lines import lines, written
 from service.importer.naming import Named, Shown, named
 from service.importer.plans import Table
 from service.importer.source import EarlierFile, Row, SourceTable
 from service.importer.storing import Load
-from service.importer.values import Raw, digest, integer
+from service.importer.values import Raw, digest, integer, shown_texts
 from service.store.base import Value
 
 # What a server gets that it had not, and which of it is stored in its row.
@@ -29,6 +30,8 @@ class Prepared(msgspec.Struct, frozen=True):
     batch: Batch
     digests: list[str]
     extra: Extra
+    lines: bytes = b""
+    """The rows as COPY reads them, where they may go straight into their table."""
 
 
 def is_there(table: Table, found: Mapping[str, SourceTable]) -> bool:
@@ -67,14 +70,31 @@ def prepared(
     """The batches of a table, as fast as they are taken."""
     for some in rows:
         batch = mapper.batch(some)
-        extra = extend(batch) if extend and batch.keys else []
-        yield Prepared(batch, digests(load, batch), extra)
+        shown = _shown(load, batch)
+        yield Prepared(
+            batch,
+            [*map(digest, shown)],
+            extend(batch) if extend and batch.keys else [],
+            _lines(load, batch, shown) if load.has_lines else b"",
+        )
 
 
 def digests(load: Load, batch: Batch) -> list[str]:
     """The digest of each column of a batch, and of its keys where these are none."""
-    columns = batch.digests(load.fields)
-    return columns if load.is_keyed else [*columns, digest(_KEYS, batch.keys)]
+    return [*map(digest, _shown(load, batch))]
+
+
+def _shown(load: Load, batch: Batch) -> list[list[str]]:
+    columns = batch.shown(load.fields)
+    return columns if load.is_keyed else [*columns, shown_texts(_KEYS, batch.keys)]
+
+
+def _lines(load: Load, batch: Batch, shown: list[list[str]]) -> bytes:
+    columns = [
+        written(field.rule, column, texts)
+        for field, column, texts in zip(load.fields, batch.columns, shown, strict=False)
+    ]
+    return lines([*columns, *shown[len(columns) :]])
 
 
 def digest_names(load: Load) -> list[str]:

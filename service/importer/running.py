@@ -8,6 +8,7 @@ again. Owners come before what they own, and rows without owners last, into the 
 
 import asyncio
 import time
+from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -291,7 +292,7 @@ class _Import:
             return []
         if batch.keys[-1] <= done_before.last_id:
             return await self._storage.notes(load.plan, batch)
-        return await self._storage.put(load, batch, ready.extra)
+        return await self._storage.put(load, batch, ready.extra, ready.lines)
 
     def _count(
         self, load: Load, tally: Tally, ready: Prepared, notes: list[Note]
@@ -373,9 +374,13 @@ def _refusals(load: Load, ready: Prepared, notes: list[Note]) -> Iterator[Refusa
     names = [field.source for field in load.fields]
     for key, *values in zip(ready.batch.keys, *ready.batch.columns, strict=True):
         if key in refused:
-            row = dict(zip(names, values, strict=True))
+            row = dict(zip(names, map(_plain, values), strict=True))
             reason = f"the database refuses it: {refused[key]}"
             yield Refusal(key, "", reason, None, row)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a value as it was sent
+    return value.tolist() if isinstance(value, array) else value
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:

@@ -11,8 +11,16 @@ from typing import TypeVar
 import msgspec
 import stamina
 
-from service.errors import DatabaseDown, LockTimeout, PoolExhausted, ReadOnly
+from service.errors import (
+    Conflict,
+    DatabaseDown,
+    InvalidInput,
+    LockTimeout,
+    PoolExhausted,
+    ReadOnly,
+)
 from service.importer.batches import Batch, Field, Plan
+from service.importer.values import NULL
 from service.store.base import Store, Transaction, Value
 from service.store.resilience import is_transient
 
@@ -44,6 +52,22 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         sent = [(field.name, field.rule.type) for field in self.fields]
         sent += self.extra
         return sent if self.is_keyed else [*sent, (self.plan.key, "bigint")]
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether rows are sent in binary form, as which arrays are half as long."""
+        return any(field.rule.type == "real[]" for field in self.fields)
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether the rows can be read by COPY just as they are stored."""
+        return not self.extra and not self.has_arrays
+
+    @property
+    def table(self) -> list[str]:
+        """The table that the rows go to, after its schema."""
+        schema = self.plan.schema
+        return [*([schema] if schema else []), self.plan.target]
 
     def records(
         self, batch: Batch, extra: Sequence[Sequence[Value]]
@@ -78,6 +102,9 @@ class Storage:
         self._store = store
         self._say = say
         self._run = 0
+        # What has a column that tells rows apart, in a table that was empty: whatever
+        # the file brings more of it is new too.
+        self._alone: set[str] = set()
 
     async def begin(self, origin: str, fingerprint: str) -> bool:
         """Begin an import; gives whether one of the same file is gone on with."""
@@ -122,15 +149,26 @@ class Storage:
         )
 
     async def put(
-        self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]
+        self,
+        load: Load,
+        batch: Batch,
+        extra: Sequence[Sequence[Value]],
+        lines: bytes = b"",
     ) -> list[Note]:
-        """Store a batch; gives what was not written."""
+        """Store a batch; gives what was not written.
+
+        Rows that cannot be here yet are copied straight into their table; if that is
+        not to be, the batch goes the long way, where a row that is refused is found.
+        """
         is_again = False
         async for attempt in self._tries():
             with attempt:
-                if not (is_again and await self._has(load.plan, batch)):
-                    is_again = True
-                    await self._put_once(load, batch, extra)
+                if is_again and await self._has(load.plan, batch):
+                    break
+                is_again = True
+                if await self._put_new(load, batch, lines):
+                    return []
+                await self._put_once(load, batch, extra)
         return await self.notes(load.plan, batch)
 
     async def notes(self, plan: Plan, batch: Batch) -> list[Note]:
@@ -200,6 +238,48 @@ class Storage:
     async def _has(self, plan: Plan, batch: Batch) -> bool:
         progress = await self.progress()
         return progress.get(plan.source, Progress()).last_id >= batch.keys[-1]
+
+    async def _put_new(self, load: Load, batch: Batch, lines: bytes) -> bool:
+        """Store a batch none of which is here; gives whether that could be done."""
+        plan = load.plan
+        if load.extra:
+            return False
+        try:
+            async with self._transaction() as work:
+                if not await self._is_new(work, load, batch):
+                    return False
+                await self._copy(work, load, batch, lines)
+                await work.run(
+                    "import_progress_put",
+                    run=self._run,
+                    source_table=plan.source,
+                    last_id=batch.keys[-1],
+                    written=len(batch.keys),
+                    repaired=len(batch.mended),
+                )
+        except (InvalidInput, Conflict):
+            self._alone.discard(plan.source)
+            return False
+        return True
+
+    async def _is_new(self, work: Transaction, load: Load, batch: Batch) -> bool:
+        plan = load.plan
+        if plan.source in self._alone:
+            return True
+        is_new = await work.value(
+            "import_is_new", run=self._run, plan=_json(plan), first_id=batch.keys[0]
+        )
+        if is_new and plan.natural:
+            self._alone.add(plan.source)
+        return bool(is_new)
+
+    @staticmethod
+    async def _copy(work: Transaction, load: Load, batch: Batch, lines: bytes) -> None:
+        columns = [name for name, _ in load.sent]
+        if load.has_arrays:
+            await work.copy(load.plan.target, columns, load.records(batch, ()))
+        else:
+            await work.copy_lines(load.table, columns, lines, null=NULL)
 
     async def _put_once(
         self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]

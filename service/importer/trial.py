@@ -33,6 +33,7 @@ class Trial:
         load: Load,
         batch: Batch,
         extra: Sequence[Sequence[Value]],  # noqa: ARG002 - as a Storage has it
+        lines: bytes = b"",  # noqa: ARG002
     ) -> list[Note]:
         """Take a batch as it is."""
         before = self._progress.get(load.plan.source, Progress())

@@ -80,18 +80,30 @@ class Rule(msgspec.Struct, frozen=True):
     """Maps a whole column if all its values are of the usual form, else gives None."""
     shown: Callable[[Any], str] | None = None
     """A sent value as its checksum sees it, where that is not its text."""
+    written: Callable[[Any], str] | None = None
+    """A sent value as the database reads it, where that is not its text."""
 
 
-def digest(rule: Rule, values: Sequence[Value]) -> str:
+def texts(rule: Rule, values: Sequence[Any]) -> list[str]:
+    """The values of a column as the database writes them, and NULL."""
+    if rule.type == "text":
+        return [NULL if value is None else value for value in values]
+    if rule.type == "boolean":
+        return [NULL if value is None else str(value).lower() for value in values]
+    if rule.type == "bigint" and None not in values:
+        return [*map(str, values)]
+    return [NULL if value is None else str(value) for value in values]
+
+
+def shown_texts(rule: Rule, values: Sequence[Any]) -> list[str]:
+    """The values of a column as checksums see them, and NULL."""
+    if rule.shown is None:
+        return texts(rule, values)
+    return [NULL if value is None else rule.shown(value) for value in values]
+
+
+def digest(texts: Sequence[str]) -> str:
     """The digest of a column; see `import_digest`."""
-    if rule.shown is not None:
-        texts = [NULL if value is None else rule.shown(value) for value in values]
-    elif rule.type == "text":
-        texts = [NULL if value is None else value for value in values]  # type: ignore[misc]
-    elif rule.type == "boolean":
-        texts = [NULL if value is None else str(value).lower() for value in values]
-    else:
-        texts = [NULL if value is None else str(value) for value in values]
     found = md5(usedforsecurity=False)
     for start in range(0, len(texts), SOME):
         found.update(BETWEEN.encode() if start else b"")

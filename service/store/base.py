@@ -1,7 +1,8 @@
 """What the work modules know of a database: named queries and transactions.
 
 Values cross this border as str, int, float, bool, bytes or None, in both dialects
-alike: times as ISO 8601 text, JSON as text. Rows are read by column name.
+alike: times as ISO 8601 text, JSON as text. What is copied in bulk may hold arrays of
+floats too. Rows are read by column name.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -52,6 +53,14 @@ class Transaction(Queries, Protocol):
         self, table: str, columns: Sequence[str], records: Iterable[Sequence[Value]]
     ) -> int:
         """Load records in bulk; gives their number."""
+
+    async def copy_lines(
+        self, table: Sequence[str], columns: Sequence[str], lines: bytes, *, null: str
+    ) -> int:
+        """Load rows in the text form of COPY; gives their number.
+
+        `table` is its schema and its name, or its name alone.
+        """
 
 
 class Snapshot(Protocol):

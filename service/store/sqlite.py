@@ -377,6 +377,18 @@ class SqliteTransaction:
             script, ([record[place] for place in order] for record in records)
         )
 
+    async def copy_lines(
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],  # noqa: ARG002 - as in PostgreSQL
+        lines: bytes,  # noqa: ARG002
+        *,
+        null: str,  # noqa: ARG002
+    ) -> int:
+        """Raise NotSupported: SQLite reads no lines."""
+        message = f"{'.'.join(table)}: SQLite has no COPY"
+        raise errors.NotSupported(message)
+
 
 class SqliteSnapshot:
     """One state of the file."""

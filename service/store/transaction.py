@@ -72,6 +72,22 @@ class DriverTransaction:
         )
         return count(status)
 
+    async def copy_lines(
+        self, table: Sequence[str], columns: Sequence[str], lines: bytes, *, null: str
+    ) -> int:
+        """Load rows in the text form of COPY; gives their number."""
+        *schema, name = table
+        status = await self._connection.copy_to_table(
+            name,
+            schema_name=schema[0] if schema else None,
+            columns=list(columns),
+            # Bytes would be taken for the name of a file.
+            source=memoryview(lines),
+            null=null,
+            timeout=self._timeout_s,
+        )
+        return count(status)
+
     def _bound(self, name: str, values: dict[str, Value]) -> tuple[str, list[Value]]:
         query = self._query(name)
         return query.sql, query.arguments(values)

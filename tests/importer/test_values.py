@@ -155,6 +155,7 @@ async def test_an_embedding_has_the_digest_that_the_database_finds(
     sent = documents.EMBEDDING.one(raw)
     assert documents.EMBEDDING.shown
     assert documents.EMBEDDING.shown(sent) == await database.fetchval(
-        "select md5(array_send($1::text::double precision[]::real[]))", sent
+        "select md5(array_send($1::text::double precision[]::real[]))",
+        f"{{{raw[1:-1]}}}",
     )
     assert struct.calcsize("f") == 4
