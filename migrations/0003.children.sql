@@ -18,6 +18,11 @@ create table server_version (
   unique (registry_name, version)
 );
 
+alter table server_version
+  alter column document set statistics 0,
+  alter column problems set statistics 0,
+  alter column content_hash set statistics 0;
+
 create unique index server_version_latest on server_version (server_id) where is_latest;
 create index server_version_by_server on server_version (server_id, published_at, id);
 create index server_version_by_updated_at on server_version (updated_at, id);

@@ -77,7 +77,8 @@ create trigger server_version_write_item
 
 -- The item stays in the row, the document is compressed first.
 alter table server_version
-  alter column item set storage main;
+  alter column item set storage main,
+  alter column item set statistics 0;
 
 update server_version
    set item = null;

@@ -166,9 +166,9 @@ def privilege_findings(
 
 
 def index_findings(indexes: Iterable[Row]) -> Iterator[Finding]:
-    """Indexes that are there for nothing."""
+    """Indexes that are there for nothing, or not at all."""
     for index in indexes:
-        text = f"the index {index['index_name']} is not valid"
+        text = f"the index {index['index_name']} {index['state']}"
         yield Finding("warning", "server", text, index["statement"])
 
 

@@ -154,6 +154,7 @@ class _Import:
         """Send everything."""
         for source in self._tables.values():
             self._tallies[source.name] = Tally(source.rows)
+        await self._storage.lift_search(self._tables["server"].rows)
         await _together(self._import_tables("server"), self._import_others())
         await _together(self._import_tools(), self._import_tables(*_SIMPLE))
         for number, source in enumerate(self._tables.values()):
@@ -331,6 +332,7 @@ class _Import:
         await storage.end()
 
     async def _finish_search(self, storage: Storage) -> None:
+        await storage.build_search()
         written = sum(tally.written for tally in self._tallies.values())
         if written:
             await storage.finish_search(is_large=written > MANY_ROWS)

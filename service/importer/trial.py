@@ -28,6 +28,9 @@ class Trial:
     async def lift_nearest(self, expected: int) -> None:
         """There is no index."""
 
+    async def lift_search(self, expected: int) -> None:
+        """There are no indexes."""
+
     async def put(
         self,
         load: Load,

@@ -186,7 +186,8 @@ def test_the_right_to_make_tables_matters_only_before_a_migration() -> None:
 
 
 def test_a_broken_index_comes_with_its_rebuild() -> None:
-    index: Any = {"index_name": "x", "statement": "reindex index concurrently x;"}
+    statement = "reindex index concurrently x;"
+    index: Any = {"index_name": "x", "state": "is bad", "statement": statement}
     (finding,) = index_findings([index])
     assert finding.mend == index["statement"]
 
