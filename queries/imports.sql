@@ -93,6 +93,14 @@ select to_json(
 -- Whether rows of these ids and greater ones cannot be here.
 select import_is_new(:run::bigint, :plan::text::jsonb, :first_id::bigint) as is_new;
 
+-- name: import_tools_follow()$
+-- Lets the servers that come next in this transaction be sorted in with their tools.
+select set_config('mcps.tools_follow', 'on', true) as is_on;
+
+-- name: import_search_put(server_ids)$
+-- Sorts servers in that have no tools to wait for.
+select server_search_put(:server_ids::text::bigint[]) as put;
+
 -- name: import_progress_put(run, source_table, last_id, written, repaired)!
 -- Takes note of a batch that was copied straight into its table.
 insert into import_progress as p (run_id, source_table, last_id, written, repaired)

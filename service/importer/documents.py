@@ -23,6 +23,8 @@ _ODD_ESCAPE = "\\u0000"
 _STRINGS = msgspec.json.Decoder(list[str])
 _FLOATS = msgspec.json.Decoder(list[float])
 _FLOAT4 = 700
+_ARRAY_HEAD = ">iiIii"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _json(value: Raw) -> Value | Mended:
@@ -67,7 +69,7 @@ def _list(value: Raw) -> Value | Mended:
         return "[]"
     if isinstance(value, str) and _ODD_ESCAPE not in value:
         try:
-            return json.dumps(_STRINGS.decode(value), ensure_ascii=False)
+            return _encode(_STRINGS.decode(value))
         except (msgspec.DecodeError, ValueError):
             pass
     if value == "":
@@ -81,7 +83,16 @@ def _list(value: Raw) -> Value | Mended:
     return Mended(shown, rule) if rule else shown
 
 
-LIST = Rule("text", _list)
+def _usual_lists(values: Sequence[Any]) -> list[Any] | None:
+    if set(map(type, values)) != {str} or any(_ODD_ESCAPE in value for value in values):
+        return None
+    try:
+        return [*map(_encode, map(_STRINGS.decode, values))]
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+LIST = Rule("text", _list, _usual_lists)
 
 
 def read_json(value: Raw) -> tuple[Any, str]:
@@ -116,7 +127,7 @@ def _plain(value: Any, rules: list[str]) -> Any:  # noqa: ANN401 - any JSON
     return SURROGATE.sub("\ufffd", value.replace("\0", ""))
 
 
-def _embedding(value: Raw) -> Any:  # noqa: ANN401 - an array, which no value is else
+def _embedding(value: Raw) -> Value | Mended:
     floats = _floats(value)
     if len(floats) != DIMENSIONS:
         message = f"has {len(floats):,} dimensions instead of {DIMENSIONS:,}"
@@ -124,7 +135,7 @@ def _embedding(value: Raw) -> Any:  # noqa: ANN401 - an array, which no value is
     if not all(map(math.isfinite, floats)):
         message = "holds a number that is not finite"
         raise Unfit(message)
-    return floats
+    return packed_array(floats)
 
 
 def _floats(value: Raw) -> "array[float]":
@@ -139,17 +150,25 @@ def _floats(value: Raw) -> "array[float]":
         raise Unfit(message) from error
 
 
-def _embedding_shown(value: "array[float]") -> str:
-    """MD5 of the array as PostgreSQL sends it: one dimension of float4."""
-    floats = array("f", value)
+def packed_array(floats: "array[float]") -> bytes:
+    """An array of one dimension of float4 as the database sends and reads it."""
     if sys.byteorder == "little":
         floats.byteswap()
     packed, body = floats.tobytes(), bytearray(8 * len(floats))
     body[3::8] = b"\x04" * len(floats)
     for place in range(4):
         body[4 + place :: 8] = packed[place::4]
-    head = struct.pack(">iiIii", 1, 0, _FLOAT4, len(floats), 1)
-    return md5(head + body, usedforsecurity=False).hexdigest()
+    return struct.pack(_ARRAY_HEAD, 1, 0, _FLOAT4, len(floats), 1) + body
+
+
+def unpacked_array(packed: bytes) -> list[float]:
+    """The numbers of a packed array."""
+    body = packed[struct.calcsize(_ARRAY_HEAD) :]
+    return [number for _, number in struct.iter_unpack(">if", body)]
+
+
+def _embedding_shown(value: bytes) -> str:
+    return md5(value, usedforsecurity=False).hexdigest()
 
 
 EMBEDDING = Rule("real[]", _embedding, shown=_embedding_shown)

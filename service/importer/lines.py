@@ -1,14 +1,19 @@
-"""Rows in the text form of COPY, made column by column.
+"""Rows in the text form of COPY, made column by column, and in its binary form.
 
 Where nothing in a column has to be escaped, its lines are made of the very texts that
 its checksum is taken from.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from service.importer.values import NULL, Rule, texts
+import msgspec
 
+from service.importer.values import NULL, Rule, texts, together
+
+_BINARY = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = b"\xff\xff"
 _ESCAPES = {
     "\\": r"\\",
     "\t": r"\t",
@@ -18,10 +23,49 @@ _ESCAPES = {
 }
 
 
-def lines(columns: Sequence[Sequence[str]]) -> bytes:
+class Lines(msgspec.Struct, frozen=True):
+    """Rows of one table, ready to be copied."""
+
+    table: tuple[str, ...]
+    """Its schema and its name, or its name alone."""
+    columns: tuple[str, ...]
+    body: bytes
+    is_binary: bool = False
+
+
+def packed(types: Sequence[str], columns: Sequence[Sequence[Any]]) -> bytes:
+    """Rows in the binary form of COPY; arrays are packed already."""
+    fields = [
+        [*map(_PACK.get(kind, _packed_bytes), column)]
+        for kind, column in zip(types, columns, strict=True)
+    ]
+    head = struct.pack(">h", len(fields))
+    rows = [head + b"".join(row) for row in zip(*fields, strict=True)]
+    return b"".join((_BINARY, *rows, _END))
+
+
+def _packed_number(value: int) -> bytes:
+    return struct.pack(">iq", 8, value)
+
+
+def _packed_text(value: str) -> bytes:
+    return _packed_bytes(value.encode())
+
+
+def _packed_bytes(value: bytes) -> bytes:
+    return struct.pack(">i", len(value)) + value
+
+
+_PACK: dict[str, Callable[[Any], bytes]] = {
+    "bigint": _packed_number,
+    "text": _packed_text,
+}
+
+
+def joined(columns: Sequence[Sequence[str]]) -> bytes:
     """One line for each row, from columns as `written` gives them."""
     rows = map("\t".join, zip(*columns, strict=True))
-    return "".join([f"{row}\n" for row in rows]).encode()
+    return "\n".join([*rows, ""]).encode()
 
 
 def written(rule: Rule, values: Sequence[Any], shown: list[str]) -> list[str]:
@@ -34,8 +78,8 @@ def written(rule: Rule, values: Sequence[Any], shown: list[str]) -> list[str]:
 
 
 def _escaped(values: Sequence[str | None], shown: list[str]) -> list[str]:
-    joined = "".join(filter(None, values))
-    found = [mark for mark in _ESCAPES if mark in joined]
+    some = together(values)
+    found = [mark for mark in _ESCAPES if any(mark in text for text in some)]
     if not found:
         return shown
     # The backslash is the first: it is in what the others become.

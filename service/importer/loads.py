@@ -1,17 +1,18 @@
 """From a table of the file to batches that are ready to be sent."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from service.importer.batches import Batch, Field, Mapper, Plan
-from service.importer.lines import lines, written
+from service.importer.lines import Lines, joined, packed, written
 from service.importer.naming import Named, Shown, named
 from service.importer.plans import Table
 from service.importer.source import EarlierFile, Row, SourceTable
 from service.importer.storing import Load
-from service.importer.values import Raw, digest, integer, shown_texts
+from service.importer.values import Raw, digest, integer, shown_texts, text
 from service.store.base import Value
 
 # What a server gets that it had not, and which of it is stored in its row.
@@ -20,6 +21,7 @@ ONCE = ("registry_name", "latest_version")
 HAS_TOOLS = "has_tools"
 
 _KEYS = integer()
+_TEXT = text()
 Extra = list[list[Value]]
 Extend = Callable[[Batch], Extra]
 
@@ -30,8 +32,8 @@ class Prepared(msgspec.Struct, frozen=True):
     batch: Batch
     digests: list[str]
     extra: Extra
-    lines: bytes = b""
-    """The rows as COPY reads them, where they may go straight into their table."""
+    lines: tuple[Lines, ...] = ()
+    """The rows as they may go straight into their tables."""
 
 
 def is_there(table: Table, found: Mapping[str, SourceTable]) -> bool:
@@ -71,12 +73,9 @@ def prepared(
     for some in rows:
         batch = mapper.batch(some)
         shown = _shown(load, batch)
-        yield Prepared(
-            batch,
-            [*map(digest, shown)],
-            extend(batch) if extend and batch.keys else [],
-            _lines(load, batch, shown) if load.has_lines else b"",
-        )
+        extra = extend(batch) if extend and batch.keys else []
+        lines = _lines(load, batch, shown, extra)
+        yield Prepared(batch, [*map(digest, shown)], extra, lines)
 
 
 def digests(load: Load, batch: Batch) -> list[str]:
@@ -89,18 +88,58 @@ def _shown(load: Load, batch: Batch) -> list[list[str]]:
     return columns if load.is_keyed else [*columns, shown_texts(_KEYS, batch.keys)]
 
 
-def _lines(load: Load, batch: Batch, shown: list[list[str]]) -> bytes:
-    columns = [
-        written(field.rule, column, texts)
-        for field, column, texts in zip(load.fields, batch.columns, shown, strict=False)
+def _lines(
+    load: Load, batch: Batch, shown: list[list[str]], extra: Extra
+) -> tuple[Lines, ...]:
+    if load.has_arrays:
+        types = [kind for _, kind in load.sent]
+        body = packed(types, batch.columns)
+        return (Lines(load.table, tuple(load.columns), body, is_binary=True),)
+    columns = dict(zip(load.columns, shown, strict=True))
+    for field, values in zip(load.fields, batch.columns, strict=True):
+        columns[field.name] = written(field.rule, values, columns[field.name])
+    if not extra:
+        return (_table(load.table, columns),)
+    added: dict[str, Any] = dict(zip(EXTRA, extra, strict=False))
+    columns |= {name: written(_TEXT, added[name], added[name]) for name in ONCE}
+    return _table(load.table, columns), _table(
+        ("server_version",), _versions(columns, added)
+    )
+
+
+def _versions(
+    columns: Mapping[str, list[str]], added: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """The only version of each server, as `import_put_versions` would write it."""
+    documents = [
+        f'{{"name":"{name}",{document}'
+        for name, document in zip(
+            added["registry_name"], added["document"], strict=True
+        )
     ]
-    return lines([*columns, *shown[len(columns) :]])
+    hashes = [rf"\\x{sha256(text.encode()).hexdigest()}" for text in documents]
+    return {
+        "server_id": columns["id"],
+        "is_latest": ["true"] * len(documents),
+        "registry_name": added["registry_name"],
+        "version": written(_TEXT, added["latest_version"], added["latest_version"]),
+        "document": written(_TEXT, documents, documents),
+        "published_at": columns["created_at"],
+        "source_updated_at": columns["updated_at"],
+        "status_changed_at": columns["created_at"],
+        "precedence": written(_TEXT, added["precedence"], added["precedence"]),
+        "content_hash": hashes,
+        "origin": ["load"] * len(documents),
+    }
+
+
+def _table(table: tuple[str, ...], columns: Mapping[str, list[str]]) -> Lines:
+    return Lines(table, tuple(columns), joined([*columns.values()]))
 
 
 def digest_names(load: Load) -> list[str]:
     """The names of what `digests` gives."""
-    names = [field.name for field in load.fields]
-    return names if load.is_keyed else [*names, load.plan.key]
+    return load.columns
 
 
 def with_names(load: Load, file: EarlierFile, *, has: Collection[str]) -> Extend:

@@ -8,7 +8,6 @@ again. Owners come before what they own, and rows without owners last, into the 
 
 import asyncio
 import time
-from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -374,15 +373,11 @@ def _refusals(load: Load, ready: Prepared, notes: list[Note]) -> Iterator[Refusa
     if not refused:
         return
     names = [field.source for field in load.fields]
-    for key, *values in zip(ready.batch.keys, *ready.batch.columns, strict=True):
+    for key, *values in load.readable(ready.batch):
         if key in refused:
-            row = dict(zip(names, map(_plain, values), strict=True))
+            row = dict(zip(names, values, strict=True))
             reason = f"the database refuses it: {refused[key]}"
             yield Refusal(key, "", reason, None, row)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a value as it was sent
-    return value.tolist() if isinstance(value, array) else value
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:

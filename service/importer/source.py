@@ -27,7 +27,7 @@ from service.store.sqlite_file import MAGIC
 
 HEADER_BYTES = 100
 BATCH_ROWS = 5000
-BATCH_CHARACTERS = 1 << 22
+BATCH_CHARACTERS = 1 << 21
 CHOSEN_ROWS = 500
 # What is fetched at once: values may be long, so few rows, and fewer of long ones.
 FETCHED_ROWS = 100
@@ -219,9 +219,9 @@ class EarlierFile:
     ) -> Iterator[list[Row]]:
         batch: list[Row] = []
         characters = 0
-        for rows in self._fetched(statement, *values, place=table.name):
+        for rows, length in self._fetched(statement, *values, place=table.name):
             batch += rows
-            characters += _characters(rows)
+            characters += length
             if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
                 yield batch[:BATCH_ROWS]
                 batch = batch[BATCH_ROWS:]
@@ -230,19 +230,21 @@ class EarlierFile:
             yield batch
 
     def _read(self, statement: str, *values: str, place: str = "") -> Iterator[Any]:
-        for rows in self._fetched(statement, *values, place=place):
+        for rows, _ in self._fetched(statement, *values, place=place):
             yield from rows
 
     def _fetched(
         self, statement: str, *values: str, place: str = ""
-    ) -> Iterator[list[Any]]:
-        """The rows of a statement, some at a time."""
+    ) -> Iterator[tuple[list[Any], int]]:
+        """The rows of a statement, some at a time, with the length of their text."""
         try:
             yield from self._some(statement, values)
         except sqlite3.DatabaseError as error:
             raise self._refused(error, place) from error
 
-    def _some(self, statement: str, values: Sequence[str]) -> Iterator[list[Any]]:
+    def _some(
+        self, statement: str, values: Sequence[str]
+    ) -> Iterator[tuple[list[Any], int]]:
         """Read strictly, which takes half the time, until something is no UTF-8."""
         wanted, fetched = 1, 0
         cursor = self._file.execute(statement, values)
@@ -258,9 +260,10 @@ class EarlierFile:
                 continue
             if not rows:
                 return
-            yield rows
+            characters = _characters(rows)
+            yield rows, characters
             fetched += len(rows)
-            fitting = FETCHED_CHARACTERS * len(rows) // (_characters(rows) + 1)
+            fitting = FETCHED_CHARACTERS * len(rows) // (characters + 1)
             wanted = max(1, min(FETCHED_ROWS, 2 * wanted, fitting))
 
     def _value(self, query: str, **values: str) -> str:

@@ -6,7 +6,7 @@ did commit is asked before it is tried again.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import stamina
@@ -20,6 +20,8 @@ from service.errors import (
     ReadOnly,
 )
 from service.importer.batches import Batch, Field, Plan
+from service.importer.documents import unpacked_array
+from service.importer.lines import Lines
 from service.importer.values import NULL
 from service.store.base import Store, Transaction, Value
 from service.store.resilience import is_transient
@@ -55,26 +57,37 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_arrays(self) -> bool:
-        """Whether rows are sent in binary form, as which arrays are half as long."""
+        """Whether rows are copied in binary form: embeddings, a third as long in it."""
         return any(field.rule.type == "real[]" for field in self.fields)
 
     @property
-    def has_lines(self) -> bool:
-        """Whether the rows can be read by COPY just as they are stored."""
-        return not self.extra and not self.has_arrays
+    def columns(self) -> list[str]:
+        """The names of what comes from the file, the key always."""
+        names = [field.name for field in self.fields]
+        return names if self.is_keyed else [*names, self.plan.key]
 
     @property
-    def table(self) -> list[str]:
+    def table(self) -> tuple[str, ...]:
         """The table that the rows go to, after its schema."""
-        schema = self.plan.schema
-        return [*([schema] if schema else []), self.plan.target]
+        schema, target = self.plan.schema, self.plan.target
+        return (schema, target) if schema else (target,)
 
     def records(
         self, batch: Batch, extra: Sequence[Sequence[Value]]
     ) -> Iterable[tuple[Value, ...]]:
         """The rows as they are sent."""
-        columns = [*batch.columns, *extra]
-        return zip(*columns, *([] if self.is_keyed else [batch.keys]), strict=True)
+        keys = [] if self.is_keyed else [batch.keys]
+        return zip(*self._unpacked(batch), *extra, *keys, strict=True)
+
+    def readable(self, batch: Batch) -> Iterable[tuple[Any, ...]]:
+        """The rows with all their values, the key first."""
+        return zip(batch.keys, *self._unpacked(batch), strict=True)
+
+    def _unpacked(self, batch: Batch) -> list[Iterable[Any]]:
+        return [
+            map(unpacked_array, column) if field.rule.type == "real[]" else column
+            for field, column in zip(self.fields, batch.columns, strict=True)
+        ]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -153,7 +166,7 @@ class Storage:
         load: Load,
         batch: Batch,
         extra: Sequence[Sequence[Value]],
-        lines: bytes = b"",
+        lines: Sequence[Lines] = (),
     ) -> list[Note]:
         """Store a batch; gives what was not written.
 
@@ -166,7 +179,7 @@ class Storage:
                 if is_again and await self._has(load.plan, batch):
                     break
                 is_again = True
-                if await self._put_new(load, batch, lines):
+                if await self._put_new(load, batch, extra, lines):
                     return []
                 await self._put_once(load, batch, extra)
         return await self.notes(load.plan, batch)
@@ -247,16 +260,23 @@ class Storage:
         progress = await self.progress()
         return progress.get(plan.source, Progress()).last_id >= batch.keys[-1]
 
-    async def _put_new(self, load: Load, batch: Batch, lines: bytes) -> bool:
+    async def _put_new(
+        self,
+        load: Load,
+        batch: Batch,
+        extra: Sequence[Sequence[Value]],
+        lines: Sequence[Lines],
+    ) -> bool:
         """Store a batch none of which is here; gives whether that could be done."""
         plan = load.plan
-        if load.extra:
-            return False
         try:
             async with self._transaction() as work:
                 if not await self._is_new(work, load, batch):
                     return False
-                await self._copy(work, load, batch, lines)
+                if extra:
+                    await _copy_servers(work, batch, extra, lines)
+                else:
+                    await _copy(work, lines)
                 await work.run(
                     "import_progress_put",
                     run=self._run,
@@ -265,7 +285,9 @@ class Storage:
                     written=len(batch.keys),
                     repaired=len(batch.mended),
                 )
-        except (InvalidInput, Conflict):
+        except InvalidInput:
+            return False
+        except Conflict:
             self._alone.discard(plan.source)
             return False
         return True
@@ -280,14 +302,6 @@ class Storage:
         if is_new and plan.natural:
             self._alone.add(plan.source)
         return bool(is_new)
-
-    @staticmethod
-    async def _copy(work: Transaction, load: Load, batch: Batch, lines: bytes) -> None:
-        columns = [name for name, _ in load.sent]
-        if load.has_arrays:
-            await work.copy(load.plan.target, columns, load.records(batch, ()))
-        else:
-            await work.copy_lines(load.table, columns, lines, null=NULL)
 
     async def _put_once(
         self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]
@@ -330,6 +344,28 @@ class Storage:
 def is_worth_waiting(error: Exception) -> bool:
     """Whether an error ends by itself."""
     return is_transient(error) or isinstance(error, _WORTH_WAITING)
+
+
+async def _copy_servers(
+    work: Transaction,
+    batch: Batch,
+    extra: Sequence[Sequence[Value]],
+    lines: Sequence[Lines],
+) -> None:
+    """Servers and their versions; those with tools are sorted in with these."""
+    await work.row("load_lock")
+    await work.value("import_tools_follow")
+    await _copy(work, lines)
+    *_, has_tools = extra
+    ids = [key for key, has in zip(batch.keys, has_tools, strict=True) if not has]
+    await work.value("import_search_put", server_ids=f"{{{','.join(map(str, ids))}}}")
+
+
+async def _copy(work: Transaction, lines: Sequence[Lines]) -> None:
+    for some in lines:
+        await work.copy_lines(
+            some.table, some.columns, some.body, null=None if some.is_binary else NULL
+        )
 
 
 async def _mark_latest(work: Transaction, server_ids: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.importer.batches import Batch, Plan
+from service.importer.lines import Lines
 from service.importer.storing import Load, Note, Progress
 from service.store.base import Value
 
@@ -36,7 +37,7 @@ class Trial:
         load: Load,
         batch: Batch,
         extra: Sequence[Sequence[Value]],  # noqa: ARG002 - as a Storage has it
-        lines: bytes = b"",  # noqa: ARG002
+        lines: Sequence[Lines] = (),  # noqa: ARG002
     ) -> list[Note]:
         """Take a batch as it is."""
         before = self._progress.get(load.plan.source, Progress())

@@ -162,13 +162,20 @@ def _usual_text(
 
 def _is_odd(values: Sequence[str | None]) -> bool:
     """Whether any text holds a NUL character or half of a surrogate pair."""
-    there = [value for value in values if value]
-    # Long ones are not put together: that would need their memory once more.
-    is_long = sum(map(len, there)) > MOST_TOGETHER
     return any(
         "\0" in text or (not text.isascii() and SURROGATE.search(text))
-        for text in (there if is_long else ["".join(there)])
+        for text in together(values)
     )
+
+
+def together(values: Sequence[str | None]) -> list[str]:
+    """The texts of a column, as one where they are not too long, to be looked through.
+
+    Long ones are not put together: that would need their memory once more.
+    """
+    there = [value for value in values if value]
+    is_long = sum(map(len, there)) > MOST_TOGETHER
+    return there if is_long else ["".join(there)]
 
 
 def text(*, needed: bool = False, filled: bool = False, most_bytes: int = 0) -> Rule:

@@ -1,8 +1,7 @@
 """What the work modules know of a database: named queries and transactions.
 
 Values cross this border as str, int, float, bool, bytes or None, in both dialects
-alike: times as ISO 8601 text, JSON as text. What is copied in bulk may hold arrays of
-floats too. Rows are read by column name.
+alike: times as ISO 8601 text, JSON as text. Rows are read by column name.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -55,11 +54,17 @@ class Transaction(Queries, Protocol):
         """Load records in bulk; gives their number."""
 
     async def copy_lines(
-        self, table: Sequence[str], columns: Sequence[str], lines: bytes, *, null: str
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        lines: bytes,
+        *,
+        null: str | None,
     ) -> int:
-        """Load rows in the text form of COPY; gives their number.
+        """Load rows that COPY reads; gives their number.
 
-        `table` is its schema and its name, or its name alone.
+        `table` is its schema and its name, or its name alone; `null` stands for nothing
+        in the text form, and is None for the binary one.
         """
 
 

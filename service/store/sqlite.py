@@ -383,7 +383,7 @@ class SqliteTransaction:
         columns: Sequence[str],  # noqa: ARG002 - as in PostgreSQL
         lines: bytes,  # noqa: ARG002
         *,
-        null: str,  # noqa: ARG002
+        null: str | None,  # noqa: ARG002
     ) -> int:
         """Raise NotSupported: SQLite reads no lines."""
         message = f"{'.'.join(table)}: SQLite has no COPY"

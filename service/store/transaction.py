@@ -8,6 +8,7 @@ from service.store.base import Row, Value
 from service.store.queries import Query
 
 STREAM_ROWS = 500
+PIECE_BYTES = 1 << 18
 
 
 class DriverTransaction:
@@ -73,16 +74,21 @@ class DriverTransaction:
         return count(status)
 
     async def copy_lines(
-        self, table: Sequence[str], columns: Sequence[str], lines: bytes, *, null: str
+        self,
+        table: Sequence[str],
+        columns: Sequence[str],
+        lines: bytes,
+        *,
+        null: str | None,
     ) -> int:
-        """Load rows in the text form of COPY; gives their number."""
+        """Load rows that COPY reads; gives their number."""
         *schema, name = table
         status = await self._connection.copy_to_table(
             name,
             schema_name=schema[0] if schema else None,
             columns=list(columns),
-            # Bytes would be taken for the name of a file.
-            source=memoryview(lines),
+            source=_pieces(lines),
+            format="binary" if null is None else "text",
             null=null,
             timeout=self._timeout_s,
         )
@@ -91,6 +97,13 @@ class DriverTransaction:
     def _bound(self, name: str, values: dict[str, Value]) -> tuple[str, list[Value]]:
         query = self._query(name)
         return query.sql, query.arguments(values)
+
+
+async def _pieces(lines: bytes) -> AsyncIterator[memoryview]:
+    """So much as the driver keeps at once: else it would keep all of it once more."""
+    whole = memoryview(lines)
+    for start in range(0, len(lines), PIECE_BYTES):
+        yield whole[start : start + PIECE_BYTES]
 
 
 @asynccontextmanager
