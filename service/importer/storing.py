@@ -77,17 +77,15 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Iterable[tuple[Value, ...]]:
         """The rows as they are sent."""
         keys = [] if self.is_keyed else [batch.keys]
-        return zip(*self._unpacked(batch), *extra, *keys, strict=True)
+        return zip(*batch.columns, *extra, *keys, strict=True)
 
     def readable(self, batch: Batch) -> Iterable[tuple[Any, ...]]:
         """The rows with all their values, the key first."""
-        return zip(batch.keys, *self._unpacked(batch), strict=True)
-
-    def _unpacked(self, batch: Batch) -> list[Iterable[Any]]:
-        return [
+        columns = [
             map(unpacked_array, column) if field.rule.type == "real[]" else column
             for field, column in zip(self.fields, batch.columns, strict=True)
         ]
+        return zip(batch.keys, *columns, strict=True)
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -181,7 +179,7 @@ class Storage:
                 is_again = True
                 if await self._put_new(load, batch, extra, lines):
                     return []
-                await self._put_once(load, batch, extra)
+                await self._put_once(load, batch, extra, lines)
         return await self.notes(load.plan, batch)
 
     async def notes(self, plan: Plan, batch: Batch) -> list[Note]:
@@ -304,14 +302,21 @@ class Storage:
         return bool(is_new)
 
     async def _put_once(
-        self, load: Load, batch: Batch, extra: Sequence[Sequence[Value]]
+        self,
+        load: Load,
+        batch: Batch,
+        extra: Sequence[Sequence[Value]],
+        lines: Sequence[Lines],
     ) -> None:
         plan, sent = load.plan, load.sent
         columns = [{"name": name, "type": kind} for name, kind in sent]
         records = load.records(batch, extra)
         async with self._transaction() as work:
             await work.run("import_stage", stage=plan.stage, columns=_json(columns))
-            await work.copy(plan.stage, [name for name, _ in sent], records)
+            if load.has_arrays:
+                await _copy(work, lines, (plan.stage,))
+            else:
+                await work.copy(plan.stage, [name for name, _ in sent], records)
             if plan.source == "server":
                 await work.row("load_lock")
                 await work.run("import_spare_names")
@@ -361,10 +366,16 @@ async def _copy_servers(
     await work.value("import_search_put", server_ids=f"{{{','.join(map(str, ids))}}}")
 
 
-async def _copy(work: Transaction, lines: Sequence[Lines]) -> None:
+async def _copy(
+    work: Transaction, lines: Sequence[Lines], stage: tuple[str, ...] = ()
+) -> None:
+    """Copy rows into their tables, or into the stage if one is named."""
     for some in lines:
         await work.copy_lines(
-            some.table, some.columns, some.body, null=None if some.is_binary else NULL
+            stage or some.table,
+            some.columns,
+            some.body,
+            null=None if some.is_binary else NULL,
         )
 
 

@@ -329,6 +329,45 @@ async def test_a_row_that_the_database_refuses_is_found_and_costs_no_other(
     assert await database.fetchval("select count(*) from prompt") == 296
 
 
+async def test_characters_that_mean_something_to_copy_stay_as_they_are(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    names = ["\\N", "\x1e", "a\tb", "a\nb", "a\r\nb", "\\.", "\\\\t", "\x1f", "é\\", ""]
+    earlier.add("server", {"id": 1, "readme_content": "\n".join(names)})
+    earlier.add(
+        "prompt",
+        *({"id": 1 + n, "server_id": 1, "name": name} for n, name in enumerate(names)),
+    )
+    earlier.run("create table odd (id integer primary key, b blob, t text, r real)")
+    for n, name in enumerate(names):
+        earlier.run(
+            "insert into odd values (?, ?, ?, ?)", n, name.encode(), name, n / 7
+        )
+    taken = await take(store, earlier.path)
+    assert taken.report.is_equal
+    assert taken.refused == []
+    found = await database.fetch("select name from prompt order by id")
+    assert [row["name"] for row in found] == names
+    readme = await database.fetchval("select readme_content from server")
+    assert readme == "\n".join(names)
+    odd = await database.fetch("select b, t, r from legacy.odd order by id")
+    assert [tuple(row) for row in odd] == [
+        (name.encode(), name, n / 7) for n, name in enumerate(names)
+    ]
+
+
+async def test_an_embedding_that_the_database_refuses_is_shown_with_its_numbers(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    await database.execute("alter table tool_embedding add check (model_name <> 'bad')")
+    earlier.fill(3)
+    earlier.add("toolembedding", {"id": 2, "tool_id": 3, "model_name": "bad"})
+    taken = await take(store, earlier.path)
+    assert taken.counts("toolembedding") == (2, 1, 0, 1, 0)
+    vector: Any = taken.refused[0][1].row["vector"]
+    assert (len(vector), vector[0]) == (1536, 0.5)
+
+
 async def test_text_that_is_no_utf8_costs_no_row_before_or_after_it(
     store: Store, database: Any, earlier: Earlier
 ) -> None:
