@@ -425,7 +425,7 @@ async def test_another_catalog_in_sqlite_is_told_where_files_go(
     )
     await target.open()
     try:
-        with pytest.raises(NotSupported, match="into PostgreSQL: set DATABASE_URL"):
+        with pytest.raises(NotSupported, match="works in PostgreSQL: set DATABASE_URL"):
             await take(target, earlier.path)
     finally:
         await target.close()
