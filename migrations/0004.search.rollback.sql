@@ -14,8 +14,6 @@ drop function server_search_put_stars(bigint[]);
 drop function server_path_put(bigint[]);
 drop function server_search_put(bigint[]);
 drop function search_word_put(text[]);
-drop procedure search_index_put();
-drop function search_index_missing();
 drop table search_word;
 drop table tool_search;
 drop table server_path;

@@ -34,10 +34,19 @@ create table server_search (
   words tsvector not null
 ) with (fillfactor = 90);
 
+-- A long list of entries not yet sorted in would slow every search.
+create index server_search_head on server_search
+  using gin (head) with (gin_pending_list_limit = 256);
+create index server_search_words on server_search
+  using gin (words) with (gin_pending_list_limit = 256);
+
 create table server_path (
   server_id bigint primary key references server on delete cascade,
   path text collate "C" not null
 );
+
+create index server_path_by_trigram on server_path
+  using gin (path gin_trgm_ops);
 
 create table tool_search (
   tool_id bigint primary key references tool on delete cascade,
@@ -45,43 +54,10 @@ create table tool_search (
   words tsvector not null
 );
 
--- The indexes of searches that are not there: a large import takes them away and builds them
--- at its end. A long list of entries not yet sorted in would slow every search.
-create function search_index_missing() returns table (name text, statement text)
-  language sql stable
-begin atomic
-  select i.name, format('create index %I on %s', i.name, i.place)
-    from (
-      values
-        ('server_search_head',
-         'server_search using gin (head) with (gin_pending_list_limit = 256)'),
-        ('server_search_words',
-         'server_search using gin (words) with (gin_pending_list_limit = 256)'),
-        ('server_path_by_trigram', 'server_path using gin (path gin_trgm_ops)'),
-        ('tool_search_head',
-         'tool_search using gin (head) with (gin_pending_list_limit = 256)'),
-        ('tool_search_words',
-         'tool_search using gin (words) with (gin_pending_list_limit = 256)')
-    ) i (name, place)
-   where to_regclass(i.name) is null;
-end;
-
-create procedure search_index_put()
-  language plpgsql
-as $$
-declare
-  missing record;
-begin
-  for missing in
-    select statement
-      from search_index_missing()
-  loop
-    execute missing.statement;
-  end loop;
-end
-$$;
-
-call search_index_put();
+create index tool_search_head on tool_search
+  using gin (head) with (gin_pending_list_limit = 256);
+create index tool_search_words on tool_search
+  using gin (words) with (gin_pending_list_limit = 256);
 
 -- The words of the catalog itself, to mend typing errors with. A word may be there twice:
 -- if it had to be unique, a transaction with a new word would wait for every other one.

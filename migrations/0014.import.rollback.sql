@@ -2,8 +2,6 @@ call migration_delete('0014.import');
 drop function import_digest(bigint, jsonb, bigint, bigint, int8multirange);
 drop function import_follow(text, bigint);
 drop procedure import_search_rest();
-drop procedure import_build_search();
-drop function import_lift_search(bigint);
 drop procedure import_build_nearest();
 drop function import_lift_nearest(bigint);
 drop function import_put(bigint, jsonb, bigint, bigint, bigint[]);

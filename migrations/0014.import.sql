@@ -492,39 +492,6 @@ begin
 end
 $$;
 
--- Takes the indexes of searches away before far more comes than is here: built at once they
--- cost a third. Until then a search reads every row. Whoever searches does not wait for
--- this: behind a backup that reads the table it gives up.
-create function import_lift_search(expected bigint) returns boolean
-  language plpgsql
-  set lock_timeout = '1s'
-as $$
-begin
-  if expected < 300
-     or expected < 4 * (select count(*) from server)
-     or not (select pg_has_role(relowner, 'usage')
-               from pg_class
-              where oid = 'server_search'::regclass) then
-    return false;
-  end if;
-  drop index if exists server_search_head, server_search_words, server_path_by_trigram,
-                       tool_search_head, tool_search_words;
-  return true;
-exception
-  when lock_not_available then
-    return false;
-end
-$$;
-
-create procedure import_build_search()
-  language plpgsql
-  set maintenance_work_mem = '128MB'
-as $$
-begin
-  call search_index_put();
-end
-$$;
-
 -- Builds it again, as `mcps migrate` does where it is missing.
 create procedure import_build_nearest()
   language plpgsql

@@ -146,14 +146,6 @@ select amount,
 -- Takes the index of nearest embeddings away where it would cost more than it is worth.
 select import_lift_nearest(:expected::bigint) as is_lifted;
 
--- name: import_lift_search(expected)$
--- Takes the indexes of searches away where they would cost more than they are worth.
-select import_lift_search(:expected::bigint) as is_lifted;
-
--- name: import_build_search()!
--- Builds the indexes of searches that are missing.
-call import_build_search();
-
 -- name: import_build_nearest()!
 -- Builds the index of nearest embeddings where it is missing.
 call import_build_nearest();

@@ -87,20 +87,14 @@ select c.relname::text as table_name,
  order by c.relname;
 
 -- name: inspection_indexes()
--- Indexes whose concurrent build did not end well, and those that a stopped import left away.
+-- Indexes whose concurrent build did not end well; no query uses them.
 select c.relname::text as index_name,
-       'is not valid' as state,
        format('reindex index concurrently %I;', c.relname) as statement
   from pg_index i
   join pg_class c on c.oid = i.indexrelid
  where not i.indisvalid
    and c.relnamespace = current_schema()::regnamespace
- union all
-select name,
-       'is not there, so searches are slow: an import runs, or was stopped',
-       statement || ';'
-  from search_index_missing()
- order by index_name;
+ order by c.relname;
 
 -- name: inspection_catalog()^
 -- What is stored.

@@ -84,7 +84,3 @@ values (:name::text, :sha256::text)
 -- name: migration_extensions()!
 -- Makes use of optional extensions that the server offers by now.
 call optional_extensions();
-
--- name: migration_indexes()!
--- Builds the indexes of searches that an import left away when it was stopped.
-call search_index_put();

@@ -166,9 +166,9 @@ def privilege_findings(
 
 
 def index_findings(indexes: Iterable[Row]) -> Iterator[Finding]:
-    """Indexes that are there for nothing, or not at all."""
+    """Indexes that are there for nothing."""
     for index in indexes:
-        text = f"the index {index['index_name']} {index['state']}"
+        text = f"the index {index['index_name']} is not valid"
         yield Finding("warning", "server", text, index["statement"])
 
 

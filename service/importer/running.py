@@ -3,8 +3,7 @@
 Every run reads the whole file, so that rejects, repairs and checksums are those of the
 whole file too; what an interrupted run of the same state of the file stored is not sent
 again. Owners come before what they own, and rows without owners last, into the schema
-`legacy`. Two things are done side by side where they can; behind them both sides are
-compared, batch by batch.
+`legacy`; then both sides are compared. Two things are done side by side where they can.
 """
 
 import asyncio
@@ -78,8 +77,8 @@ async def import_file(
     storage = Storage(store, listener.say)
     with closing(_Import(file, storage, listener, is_strict=is_strict)) as work:
         await work.begin(storage)
-        await _together(work.run(), work.compare(storage))
-        await storage.end()
+        await work.run()
+        await work.finish(storage)
         return work.report()
 
 
@@ -128,9 +127,7 @@ class _Import:
         self._progress: dict[str, Progress] = {}
         self._tallies: dict[str, Tally] = {}
         self._kept = 0
-        # What is still to be compared; None is the end.
-        self._checks: asyncio.Queue[tuple[Tally, Load, Check] | None] = asyncio.Queue()
-        self._has_tools = asyncio.Event()
+        self._checks: list[tuple[Tally, Load, Check]] = []
         # What can be an owner: the rows of a table that could be stored.
         self._ids: dict[str, Ids] = {}
         self._tables = {table.name: table for table in file.tables}
@@ -153,16 +150,14 @@ class _Import:
             )
 
     async def run(self) -> None:
-        """Send everything, and leave the database ready to be searched."""
+        """Send everything."""
         for source in self._tables.values():
             self._tallies[source.name] = Tally(source.rows)
-        await self._storage.lift_search(self._tables["server"].rows)
         await _together(self._import_tables("server"), self._import_others())
-        await _together(self._import_tools(), self._import_simple())
+        await _together(self._import_tools(), self._import_tables(*_SIMPLE))
         for number, source in enumerate(self._tables.values()):
             if self._tallies[source.name].orphans:
                 await self._import_orphans(source, number)
-        self._checks.put_nowait(None)
 
     async def _import_tables(self, *names: str) -> None:
         for name in names:
@@ -177,23 +172,11 @@ class _Import:
                 await self._import_legacy(source, number)
 
     async def _import_tools(self) -> None:
-        """Tools and their embeddings, whose index is built at once."""
+        """Tools and their embeddings, whose index is built at once at the end."""
         embeddings = self._tables.get("toolembedding")
         if embeddings is not None:
             await self._storage.lift_nearest(embeddings.rows)
-        await self._import_tables("tool")
-        self._has_tools.set()
-        await self._import_tables("toolembedding")
-        await self._storage.build_nearest()
-
-    async def _import_simple(self) -> None:
-        """What else belongs to servers, and then the indexes of searches."""
-        await self._import_tables(*_SIMPLE)
-        await self._has_tools.wait()
-        await self._storage.build_search()
-        written = sum(tally.written for tally in self._tallies.values())
-        if written:
-            await self._storage.finish_search(is_large=written > MANY_ROWS)
+        await self._import_tables("tool", "toolembedding")
 
     def _origin(self) -> str:
         """What tells installations apart: the first server of the file."""
@@ -297,7 +280,7 @@ class _Import:
             self._listener.progress(source.name, tally.read, tally.source)
         written = (await self._storage.progress()).get(load.plan.source, Progress())
         tally.written, tally.written_repaired = written.written, written.repaired
-        tally.seconds += time.monotonic() - began_at
+        tally.seconds = time.monotonic() - began_at
 
     async def _sent(
         self, load: Load, ready: Prepared, done_before: Progress
@@ -335,13 +318,24 @@ class _Import:
             ids = str(Ids(equal.keys))
             check = Check(equal.keys[0], equal.keys[-1], ids, len(equal.keys), sums)
             tally.source_sums.add(digest_names(load), sums)
-            self._checks.put_nowait((tally, load, check))
+            self._checks.append((tally, load, check))
 
-    async def compare(self, storage: Storage) -> None:
-        """Compare both sides, batch by batch behind those that store."""
-        number = 0
-        while (todo := await self._checks.get()) is not None:
-            tally, load, check = todo
+    async def finish(self, storage: Storage) -> None:
+        """Compare both sides, and leave the database ready to be searched."""
+        await _together(
+            self._compare(storage),
+            self._finish_search(storage),
+            storage.build_nearest(),
+        )
+        await storage.end()
+
+    async def _finish_search(self, storage: Storage) -> None:
+        written = sum(tally.written for tally in self._tallies.values())
+        if written:
+            await storage.finish_search(is_large=written > MANY_ROWS)
+
+    async def _compare(self, storage: Storage) -> None:
+        for number, (tally, load, check) in enumerate(self._checks, 1):
             began_at = time.monotonic()
             amount, found = await storage.digest(
                 load.plan, check.first, check.last, check.ids
@@ -349,8 +343,7 @@ class _Import:
             tally.target_sums.add(digest_names(load), found)
             tally.is_complete &= amount == check.amount
             tally.seconds += time.monotonic() - began_at
-            number += 1
-            self._listener.progress("", number, number + self._checks.qsize())
+            self._listener.progress("", number, len(self._checks))
 
     def report(self) -> Report:
         """What came of it."""

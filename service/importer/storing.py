@@ -218,14 +218,6 @@ class Storage:
             lambda work: work.value("import_lift_nearest", expected=expected)
         )
 
-    async def lift_search(self, expected: int) -> None:
-        """Take away the indexes of searches before so many servers come."""
-        await self._do(lambda work: work.value("import_lift_search", expected=expected))
-
-    async def build_search(self) -> None:
-        """Build the indexes of searches that are missing."""
-        await self._do(lambda work: work.run("import_build_search"))
-
     async def build_nearest(self) -> None:
         """Build the index of embeddings where it is missing."""
         await self._do(lambda work: work.run("import_build_nearest"))

@@ -29,18 +29,6 @@ class Trial:
     async def lift_nearest(self, expected: int) -> None:
         """There is no index."""
 
-    async def lift_search(self, expected: int) -> None:
-        """There are no indexes."""
-
-    async def build_nearest(self) -> None:
-        """There is no index."""
-
-    async def build_search(self) -> None:
-        """There are no indexes."""
-
-    async def finish_search(self, *, is_large: bool) -> None:
-        """There is nothing to search."""
-
     async def put(
         self,
         load: Load,

@@ -23,7 +23,6 @@ NOT_IN_SQLITE: Mapping[str, str] = {
     "inspection_server": "`mcps check` asks an SQLite file by connection_server",
     "inspection_slow": "SQLite collects no statistics of its statements",
     "migration_extensions": "an SQLite file needs no extensions",
-    "migration_indexes": "nothing takes an index of an SQLite file away",
     "migration_holder": _MIGRATING,
     "migration_lock": _MIGRATING,
     "migration_rival": _MIGRATING,

@@ -171,7 +171,6 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc] # yoyo has no typ
             value = checksum(files[name])
             self.run("migration_checksum_put", name=name, sha256=value)
         self.run("migration_extensions")
-        self.run("migration_indexes")
 
     @contextmanager
     def exclusive(self, say: Say, wait_s: float) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """An import that is killed, stopped, cut off or watched."""
 
 import asyncio
-import json
 import random
 import re
 import shlex
@@ -19,7 +18,6 @@ import asyncpg
 import pytest
 
 from ops.benchmarks.earlier import make_file
-from service.search import search
 from service.settings import Settings
 from service.store.base import Store
 from service.store.locate import make_store
@@ -162,32 +160,6 @@ async def test_what_is_stored_is_not_sent_again(
     await take(store, large)
     rows = await database.fetchval(sql)
     assert await database.fetchval("select count(*) from sent") == rows
-
-
-async def test_searches_find_during_an_import_and_get_their_indexes_back_after_it(
-    store: Store,
-    database: Any,
-    database_url: str,
-    large: Path,
-    tmp_path: Path,
-) -> None:
-    missing = "select count(*) from search_index_missing()"
-    running = start(database_url, large, tmp_path)
-    sql = "select count(*) from tool_search"
-    await until(lambda: at_least(database, sql, 100), limit_s=LIMIT_S)
-    kill(running)
-    await until(lambda: nobody_writes(database))
-    assert await database.fetchval(missing) == 5
-    name = await database.fetchval("select name from tool order by id limit 1")
-    found = json.loads(await search(store, name, 20))["tools"]
-    assert name in [tool["name"] for tool in found]
-    said = [row["state"] for row in await store.rows("inspection_indexes")]
-    assert ["searches are slow" in state for state in said] == [True] * 5
-
-    await asyncio.to_thread(apply, database_url)
-    assert await database.fetchval(missing) == 0
-    await take(store, large)
-    assert await database.fetchval(missing) == 0
 
 
 async def at_least(database: Any, sql: str, wanted: int) -> bool:

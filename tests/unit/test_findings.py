@@ -186,8 +186,7 @@ def test_the_right_to_make_tables_matters_only_before_a_migration() -> None:
 
 
 def test_a_broken_index_comes_with_its_rebuild() -> None:
-    statement = "reindex index concurrently x;"
-    index: Any = {"index_name": "x", "state": "is bad", "statement": statement}
+    index: Any = {"index_name": "x", "statement": "reindex index concurrently x;"}
     (finding,) = index_findings([index])
     assert finding.mend == index["statement"]
 
