@@ -83,7 +83,7 @@ begin
            limit 2000
         ) hit
        order by hit.size, hit.stars desc, hit.server_id
-       limit 100 + wanted
+       limit 80 + wanted
     );
   end if;
   if cardinality(ids) < wanted then
@@ -191,7 +191,7 @@ begin
          limit 1000
       ) hit
      order by hit.size, hit.tool_id
-     limit 100 + wanted
+     limit 80 + wanted
   );
   if cardinality(ids) < wanted then
     ids := ids || array(

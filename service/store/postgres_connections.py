@@ -26,6 +26,9 @@ log = structlog.get_logger("store")
 LOCK_TIMEOUT_MS = 1050
 IDLE_IN_TRANSACTION_MS = 5000
 HEAR_OTHERS_S = 0.3
+# There are more queries than the driver keeps by itself, and none gets old: one that it
+# forgot is parsed and planned again, in one round trip more.
+_STATEMENTS = {"statement_cache_size": 1000, "max_cached_statement_lifetime": 0}
 # InternalClientError is neither of the others, and means a lost connection too.
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
@@ -152,7 +155,8 @@ class Connector:
     async def _open_one(self, host: str, options: dict[str, Any]) -> Connection:
         if not self.is_pooled:
             try:
-                return await self._open_plain(host, options, self._server_settings())
+                kept = {**_STATEMENTS, **options}
+                return await self._open_plain(host, kept, self._server_settings())
             except asyncpg.ProtocolViolationError as error:
                 if "startup parameter" not in str(error):
                     raise

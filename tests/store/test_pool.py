@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -107,6 +108,18 @@ async def test_pool_timeout_is_how_long_a_request_waits(database_url: str) -> No
         with pytest.raises(errors.PoolExhausted):
             await store.value("session_ping")
         assert 0.15 <= time.monotonic() - began_at <= 0.7
+
+
+async def test_a_connection_forgets_no_query(direct_url: str) -> None:
+    count = (
+        "select count(*) from pg_prepared_statements where statement like '%as one%'"
+    )
+    texts = [*(f"select {n} as one{n}" for n in range(200)), count]
+    async with opened(direct_url, DB_POOL_SIZE="1", DB_MAX_OVERFLOW="0") as store:
+        for text in texts:
+            store._queries["test_text"] = msgspec.structs.replace(BACKEND, sql=text)
+            found = await store.value("test_text")
+    assert found >= 200
 
 
 async def test_who_finds_the_server_full_waits_for_a_connection_that_is_there(
