@@ -5,6 +5,7 @@ drop procedure import_search_rest();
 drop procedure import_build_nearest();
 drop function import_lift_nearest(bigint);
 drop function import_put(bigint, jsonb, bigint, bigint, bigint[]);
+drop procedure import_advance(bigint, text, bigint, bigint, bigint);
 drop function import_is_new(bigint, jsonb, bigint);
 drop procedure import_put_range(bigint, jsonb, text[], bigint, bigint);
 drop procedure import_match_rows(text, text, bigint, bigint);

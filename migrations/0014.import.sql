@@ -197,15 +197,15 @@ begin
          string_agg(
            case when name = plan ->> 'key' then 'm.target_id'
                 when name = owner_key then 'm.owner_id'
-                else format('r.%I::%s', name, form) end,
+                else format('r.%I::%s', name, type) end,
            ', ' order by place
          ),
-         string_agg(format('%I = r.%1$I::%s', name, form), ', ')
+         string_agg(format('%I = r.%1$I::%s', name, type), ', ')
            filter (where is_own and not plan -> 'once' ? name),
          string_agg(
            case when type in ('json', 'real[]')
-                then format('t.%I::text is not distinct from r.%1$I::%s::text', name, form)
-                else format('t.%I is not distinct from r.%1$I::%s', name, form) end,
+                then format('t.%I::text is not distinct from r.%1$I::%s::text', name, type)
+                else format('t.%I is not distinct from r.%1$I::%s', name, type) end,
            ' and '
          ) filter (where is_own and not plan -> 'once' ? name),
          coalesce(
@@ -218,8 +218,7 @@ begin
     join pg_attribute a on a.attrelid = target and a.attname = c.name and a.attnum > 0
    cross join lateral (select format_type(a.atttypid, a.atttypmod) as type) kind
    cross join lateral (
-     select type as form,
-            name <> plan ->> 'key' and name is distinct from owner_key as is_own
+     select name <> plan ->> 'key' and name is distinct from owner_key as is_own
    ) use;
 
   matching := format(
@@ -416,6 +415,20 @@ begin
 end
 $$;
 
+-- Takes note how far the import of a table is, and what it wrote more.
+create procedure import_advance(
+  run bigint, source text, last_id bigint, written bigint, repaired bigint
+)
+  language sql
+as $$
+  insert into import_progress as p (run_id, source_table, last_id, written, repaired)
+  values ($1, $2, $3, $4, $5)
+      on conflict (run_id, source_table) do update
+     set last_id = greatest(p.last_id, excluded.last_id),
+         written = p.written + excluded.written,
+         repaired = p.repaired + excluded.repaired
+$$;
+
 -- Stores a staged batch and takes note how far the import is; `mended` are the rows that had
 -- to be repaired. Gives the ids here of rows that were there and changed.
 create function import_put(
@@ -429,6 +442,8 @@ declare
     select array[matching, inserting, updating]
       from import_statements(plan, import_is_new(run, plan, first_id))
   );
+  written bigint;
+  repaired bigint;
 begin
   call import_put_range(run, plan, statements, first_id, last_id);
 
@@ -447,14 +462,11 @@ begin
    where m.state = 'kept'
       on conflict do nothing;
 
-  insert into import_progress as p (run_id, source_table, last_id, written, repaired)
-  select run, source, import_put.last_id, count(*), count(*) filter (where m.source_id = any(mended))
+  select count(*), count(*) filter (where m.source_id = any(mended))
+    into written, repaired
     from import_match m
-   where m.state in ('new', 'changed')
-      on conflict (run_id, source_table) do update
-     set last_id = greatest(p.last_id, excluded.last_id),
-         written = p.written + excluded.written,
-         repaired = p.repaired + excluded.repaired;
+   where m.state in ('new', 'changed');
+  call import_advance(run, source, last_id, written, repaired);
 
   return array(select m.target_id from import_match m where m.state = 'changed');
 end

@@ -1,6 +1,6 @@
 -- Contributors of a server.
 
--- name: contributor_page(server_id, uuid, from_id, wanted, skip)^
+-- name: contributor_page(server_id, uuid, from_id, wanted, skip)
 -- Contributors of a server, oldest first; no row without that server.
 select (select i.doc from contributor_item i where i.id = page.id) as doc
   from server s

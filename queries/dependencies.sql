@@ -1,6 +1,6 @@
 -- Dependencies of a server.
 
--- name: dependency_page(server_id, uuid, from_id, wanted, skip)^
+-- name: dependency_page(server_id, uuid, from_id, wanted, skip)
 -- Dependencies of a server, oldest first; no row without that server.
 select (select i.doc from dependency_item i where i.id = page.id) as doc
   from server s

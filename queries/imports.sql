@@ -103,14 +103,9 @@ select server_search_put(:server_ids::text::bigint[]) as put;
 
 -- name: import_progress_put(run, source_table, last_id, written, repaired)!
 -- Takes note of a batch that was copied straight into its table.
-insert into import_progress as p (run_id, source_table, last_id, written, repaired)
-values (
-  :run::bigint, :source_table, :last_id::bigint, :written::bigint, :repaired::bigint
-)
-    on conflict (run_id, source_table) do update
-   set last_id = greatest(p.last_id, excluded.last_id),
-       written = p.written + excluded.written,
-       repaired = p.repaired + excluded.repaired;
+call import_advance(
+  :run::bigint, :source_table::text, :last_id::bigint, :written::bigint, :repaired::bigint
+);
 
 -- name: import_show_latest(server_ids)!
 -- Lets servers say which of their versions is the latest.

@@ -1,6 +1,6 @@
 -- Prompts of a server.
 
--- name: prompt_page(server_id, uuid, from_id, wanted, skip)^
+-- name: prompt_page(server_id, uuid, from_id, wanted, skip)
 -- Prompts of a server, oldest first; no row without that server.
 select (select i.doc from prompt_item i where i.id = page.id) as doc
   from server s

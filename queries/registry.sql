@@ -2,7 +2,7 @@
 -- the serial they were read at; a page without items is one row without an item. A join
 -- to the one row of `serial` keeps their order.
 
--- name: registry_page(include_deleted, name, version, wanted)^
+-- name: registry_page(include_deleted, name, version, wanted)
 -- Versions of all servers after a name and version.
 select page.item,
        page.registry_name,
@@ -20,7 +20,7 @@ select page.item,
      limit :wanted::bigint + 1
   ) page on true;
 
--- name: registry_page_latest(include_deleted, name, version, wanted)^
+-- name: registry_page_latest(include_deleted, name, version, wanted)
 -- Latest versions of all servers after a name and version.
 select page.item,
        page.registry_name,
@@ -39,7 +39,7 @@ select page.item,
      limit :wanted::bigint + 1
   ) page on true;
 
--- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)^
+-- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)
 -- Versions that pass every filter, found in an index that holds all of them.
 select v.item,
        v.registry_name,
@@ -66,7 +66,7 @@ select v.item,
     on v.id = page.id
  order by page.registry_name, page.version;
 
--- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
+-- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)
 -- Versions of the servers that a search finds, best first, then by name.
 select v.item,
        v.registry_name,

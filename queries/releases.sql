@@ -1,6 +1,6 @@
 -- Releases of a server.
 
--- name: release_page(server_id, uuid, key, from_id, wanted, skip)^
+-- name: release_page(server_id, uuid, key, from_id, wanted, skip)
 -- Releases of a server, newest first; no row without that server.
 select (select i.doc from release_item i where i.id = page.id) as doc
   from server s

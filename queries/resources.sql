@@ -1,6 +1,6 @@
 -- Resource templates of a server.
 
--- name: resource_page(server_id, uuid, from_id, wanted, skip)^
+-- name: resource_page(server_id, uuid, from_id, wanted, skip)
 -- Resource templates of a server, oldest first; no row without that server.
 select (select i.doc from resource_template_item i where i.id = page.id) as doc
   from server s

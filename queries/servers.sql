@@ -3,7 +3,7 @@
 -- A page is the documents of its servers and of the first one behind it. `key` and
 -- `from_id` say where it begins.
 
--- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by name.
 select doc
   from server
@@ -17,7 +17,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by name, last first.
 select doc
   from server
@@ -31,7 +31,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by stars, fewest first.
 select doc
   from server
@@ -46,7 +46,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by stars, most first.
 select doc
   from server
@@ -61,7 +61,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_popular(key, from_id, wanted, skip)^
+-- name: server_page_popular(key, from_id, wanted, skip)
 -- Servers by stars, most first, without any filter: what is asked for most.
 select doc
   from server
@@ -70,7 +70,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by downloads, fewest first.
 select doc
   from server
@@ -84,7 +84,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by downloads, most first.
 select doc
   from server
@@ -98,7 +98,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by health score, lowest first.
 select doc
   from server
@@ -112,7 +112,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by health score, highest first.
 select doc
   from server
@@ -126,7 +126,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by their last change, oldest first.
 select doc
   from server
@@ -141,7 +141,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by their last change, newest first.
 select doc
   from server
@@ -156,7 +156,7 @@ select doc
  limit :wanted::bigint + 1
 offset :skip::bigint;
 
--- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)^
+-- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)
 -- Servers in any order where few have the labels or the time; no row where many have.
 with few as materialized (
   select id from server

@@ -1,6 +1,6 @@
 -- Tools: of one server, of that name, of all.
 
--- name: tool_page_of_server(server_id, uuid, name, from_id, wanted, skip)^
+-- name: tool_page_of_server(server_id, uuid, name, from_id, wanted, skip)
 -- Tools of a server, oldest first; no row without that server.
 select (select i.doc from tool_item i where i.id = page.id) as doc
   from server s
@@ -18,7 +18,7 @@ select (select i.doc from tool_item i where i.id = page.id) as doc
          :server_id::bigint, (select u.id from server u where u.uuid = :uuid::text::uuid)
        );
 
--- name: tool_page_of_name(name, from_id, wanted, skip)^
+-- name: tool_page_of_name(name, from_id, wanted, skip)
 -- Tools that have exactly this name, oldest first.
 select (select i.doc from tool_item i where i.id = page.id) as doc
   from (
@@ -32,7 +32,7 @@ select (select i.doc from tool_item i where i.id = page.id) as doc
     offset :skip::bigint
   ) page;
 
--- name: tool_page(from_id, wanted, skip)^
+-- name: tool_page(from_id, wanted, skip)
 -- Tools of all servers, oldest first.
 select (select i.doc from tool_item i where i.id = page.id) as doc
   from (

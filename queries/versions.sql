@@ -1,6 +1,6 @@
 -- Published versions of a server.
 
--- name: version_page(server_id, uuid, key, from_id, wanted, skip)^
+-- name: version_page(server_id, uuid, key, from_id, wanted, skip)
 -- Published versions of a server, newest first; no row without that server.
 select (select i.doc from server_version_item i where i.id = page.id) as doc
   from server s

@@ -1,6 +1,6 @@
 -- Contributors of a server.
 
--- name: contributor_page(server_id, uuid, from_id, wanted, skip)^
+-- name: contributor_page(server_id, uuid, from_id, wanted, skip)
 -- Contributors of a server, oldest first; no row without that server.
 select i.doc
   from server s

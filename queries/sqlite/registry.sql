@@ -1,7 +1,7 @@
 -- The standard registry API. A page is its items and the first one behind it, each with
 -- the serial they were read at; a page without items is one row without an item.
 
--- name: registry_page(include_deleted, name, version, wanted)^
+-- name: registry_page(include_deleted, name, version, wanted)
 -- Versions of all servers after a name and version.
 select page.item,
        page.registry_name,
@@ -18,7 +18,7 @@ select page.item,
   ) page on true
  order by page.registry_name, page.version;
 
--- name: registry_page_latest(include_deleted, name, version, wanted)^
+-- name: registry_page_latest(include_deleted, name, version, wanted)
 -- Latest versions of all servers after a name and version.
 select page.item,
        page.registry_name,
@@ -36,7 +36,7 @@ select page.item,
   ) page on true
  order by page.registry_name, page.version;
 
--- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)^
+-- name: registry_page_filtered(is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, name, version, wanted)
 -- Versions that pass every filter, found in an index that holds all of them.
 select v.item,
        v.registry_name,
@@ -61,7 +61,7 @@ select v.item,
   left join server_version v on v.id = page.id
  order by page.registry_name, page.version;
 
--- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)^
+-- name: registry_search(words, pattern, is_latest, exact, status, include_deleted, updated_since, registry_type, transport, remote, rank, name, version, wanted)
 -- Versions of the servers that a search finds, best first, then by name.
 with asked as materialized (
   select coalesce(group_concat('(' || ways || ')', ' AND '), '""') as query

@@ -3,7 +3,7 @@
 -- A page is the documents of its servers and of the first one behind it. `key` and
 -- `from_id` say where it begins.
 
--- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_name(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by name.
 select doc
   from server
@@ -24,7 +24,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_name_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by name, last first.
 select doc
   from server
@@ -45,7 +45,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_stars(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by stars, fewest first.
 select doc
   from server
@@ -66,7 +66,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_stars_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by stars, most first.
 select doc
   from server
@@ -87,7 +87,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_popular(key, from_id, wanted, skip)^
+-- name: server_page_popular(key, from_id, wanted, skip)
 -- Servers by stars, most first, without any filter: what is asked for most.
 select doc
   from server
@@ -96,7 +96,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_downloads(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by downloads, fewest first.
 select doc
   from server
@@ -116,7 +116,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_downloads_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by downloads, most first.
 select doc
   from server
@@ -136,7 +136,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_health_score(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by health score, lowest first.
 select doc
   from server
@@ -156,7 +156,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_health_score_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by health score, highest first.
 select doc
   from server
@@ -176,7 +176,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_updated_at(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by their last change, oldest first.
 select doc
   from server
@@ -197,7 +197,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)^
+-- name: server_page_by_updated_at_desc(host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, key, from_id, wanted, skip)
 -- Servers by their last change, newest first.
 select doc
   from server
@@ -218,7 +218,7 @@ select doc
  limit :wanted + 1
 offset :skip;
 
--- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)^
+-- name: server_page_of_few(labels, by, direction, number, word, most, host_type, risk_level, verified_only, category, keyword, min_stars, updated_since, from_id, wanted, skip)
 -- Servers in any order where few have the labels or the time; no row where many have.
 with few as materialized (
   select server_id as id from server_label

@@ -1,6 +1,6 @@
 -- Tools: of one server, of that name, of all.
 
--- name: tool_page_of_server(server_id, uuid, name, from_id, wanted, skip)^
+-- name: tool_page_of_server(server_id, uuid, name, from_id, wanted, skip)
 -- Tools of a server, oldest first; no row without that server.
 select i.doc
   from server s
@@ -20,7 +20,7 @@ select i.doc
        )
  order by i.id;
 
--- name: tool_page_of_name(name, from_id, wanted, skip)^
+-- name: tool_page_of_name(name, from_id, wanted, skip)
 -- Tools that have exactly this name, oldest first; `+` keeps it out of the other condition.
 select i.doc
   from (
@@ -36,7 +36,7 @@ select i.doc
   join tool_item i on i.id = page.id
  order by i.id;
 
--- name: tool_page(from_id, wanted, skip)^
+-- name: tool_page(from_id, wanted, skip)
 -- Tools of all servers, oldest first.
 select i.doc
   from (

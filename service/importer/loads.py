@@ -121,8 +121,8 @@ def _versions(
     return {
         "server_id": columns["id"],
         "is_latest": ["true"] * len(documents),
-        "registry_name": added["registry_name"],
-        "version": written(_TEXT, added["latest_version"], added["latest_version"]),
+        "registry_name": columns["registry_name"],
+        "version": columns["latest_version"],
         "document": written(_TEXT, documents, documents),
         "published_at": columns["created_at"],
         "source_updated_at": columns["updated_at"],

@@ -101,7 +101,7 @@ def is_conflict(error: BaseException) -> bool:
 
 def is_full(error: BaseException) -> bool:
     """Whether the server has no connection left for this login."""
-    return getattr(error, "sqlstate", None) == "53300"
+    return _kind(error) is errors.PoolExhausted
 
 
 def is_transient(error: BaseException) -> bool:
