@@ -6,53 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from service.copying import TABLES
 from service.store.migrate import apply
 from service.store.queries import Query, load_queries
 from service.store.sqlite_connections import Connection, Script, load_scripts
 from service.store.sqlite_file import sqlite_url
 from service.store.sqlite_vectors import missing_vectors
 
-LARGE = (
-    "server",
-    "server_version",
-    "server_label",
-    "server_path",
-    "tool",
-    "tool_embedding",
-    "resource_template",
-    "prompt",
-    "dependency",
-    "release",
-    "contributor",
-    "risk",
-    "processing_log",
-    "search_word",
-    "change",
-)
+LARGE = (*TABLES, "server_label", "server_path", "search_word", "change")
 # Reads that have to see every row, each with its reason.
 WHOLE = {
     "admin_stale_page": "tells how many servers are stale in all, for an admin",
     "admin_stats": "totals over the whole catalog",
+    "key_list": "shows every key to an admin",
     "publish_rival": "looks into every document; PostgreSQL has an index of URLs",
     "registry_search": "a part of a path has no index here; short rows alone are read",
     "search_word_near": "likeness has no index here; only for words that find nothing",
     "server_count": "asked only by `count=true`, with any filters",
-    **dict.fromkeys(
-        (
-            "copy_contributor",
-            "copy_dependency",
-            "copy_processing_log",
-            "copy_prompt",
-            "copy_release",
-            "copy_resource_template",
-            "copy_risk",
-            "copy_server",
-            "copy_server_version",
-            "copy_tool",
-            "copy_tool_embedding",
-        ),
-        "copies the whole table",
-    ),
+    **{f"copy_{table}": "copies the whole table" for table in TABLES},
 }
 READS = [query for query in load_queries("sqlite").values() if not query.is_write]
 # No index has this column: what looks for scans has to find it.
