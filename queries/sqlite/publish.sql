@@ -19,26 +19,22 @@ select count(*) as number,
 -- name: publish_rival(name, urls)^
 -- A server of another name that is reached at one of these URLs.
 select v.registry_name,
-       iif(r.type = 'object', r.value ->> 'url', null) as url
-  from server_version v
-  join json_each(v.document, '$.remotes') r
- where v.registry_name <> :name
+       r.url
+  from server_version_remote r
+  join server_version v on v.id = r.version_id
+ where r.url in (select value from json_each(:urls))
+   and v.registry_name <> :name
    and v.status <> 'deleted'
-   and url in (select value from json_each(:urls))
  limit 1;
 
 -- name: publish_deleted_urls(name, version)$
 -- URLs at which deleted versions, one or all, would be reached again.
-select json_group_array(distinct url) as urls
-  from (
-    select iif(r.type = 'object', r.value ->> 'url', null) as url
-      from server_version v
-      join json_each(v.document, '$.remotes') r
-     where v.registry_name = :name
-       and v.version = coalesce(:version, v.version)
-       and v.status = 'deleted'
-  )
- where url is not null;
+select json_group_array(distinct r.url) as urls
+  from server_version v
+  join server_version_remote r on r.version_id = v.id
+ where v.registry_name = :name
+   and v.version = coalesce(:version, v.version)
+   and v.status = 'deleted';
 
 -- name: publish_server(name)$
 -- The server of a name.

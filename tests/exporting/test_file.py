@@ -38,6 +38,7 @@ ODD = 'Ä "quoted" \\ back\tslash \x01 日本 \U0001f600 </script> \x7f'
 DERIVED = {
     *("serial", "change_set", "change", "migration_checksum", "yoyo_lock"),
     *("server_search", "server_path", "tool_search", "search_word", "server_label"),
+    "server_version_remote",
     *("load_server", "load_version", "search_stop_word", "server_count"),
     *("import_run", "import_progress", "import_note", "import_moved"),
     # Repeated to those who ask again within a day.

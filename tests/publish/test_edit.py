@@ -119,6 +119,20 @@ async def test_an_edit_keeps_all_rules_of_publishing(
     assert (await edit(remotes=remote())).status_code == 200, "its own URL is free"
 
 
+async def test_an_edit_takes_urls_and_lets_them_go(
+    publish: Publish, edit: Edit
+) -> None:
+    other = "io.example.other/forecast"
+    first, second = (remote(f"https://{at}.example/mcp") for at in ("a", "b"))
+    await publish(remotes=first)
+    assert (await publish(name=other, remotes=second)).status_code == 200
+    assert (await edit(remotes=second)).status_code == 400
+    assert (await edit(name=other, title="None")).status_code == 200
+    assert (await edit(remotes=second)).status_code == 200
+    assert (await edit(name=other, remotes=first)).status_code == 200
+    assert (await edit(remotes=first)).status_code == 400
+
+
 async def test_a_version_with_a_slash_and_a_plus_can_be_edited(
     publish: Publish, edit: Edit
 ) -> None:

@@ -13,13 +13,15 @@ from service.store.sqlite_connections import Connection, Script, load_scripts
 from service.store.sqlite_file import sqlite_url
 from service.store.sqlite_vectors import missing_vectors
 
-LARGE = (*TABLES, "server_label", "server_path", "search_word", "change")
+LARGE = (
+    *TABLES,
+    *("server_label", "server_version_remote", "server_path", "search_word", "change"),
+)
 # Reads that have to see every row, each with its reason.
 WHOLE = {
     "admin_stale_page": "tells how many servers are stale in all, for an admin",
     "admin_stats": "totals over the whole catalog",
     "key_list": "shows every key to an admin",
-    "publish_rival": "looks into every document; PostgreSQL has an index of URLs",
     "registry_search": "a part of a path has no index here; short rows alone are read",
     "search_word_near": "likeness has no index here; only for words that find nothing",
     "server_count": "asked only by `count=true`, with any filters",
