@@ -55,14 +55,14 @@ def decode_body(
         raise InvalidInput.at("body", "is empty; expected JSON")
     try:
         body = msgspec.json.decode(raw, type=kind)
+        if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
+            _refuse_bad_text(body)
     except msgspec.ValidationError as error:
         raise _misfit(str(error), misfit, kind) from None
     except msgspec.DecodeError as error:
         raise InvalidInput.at("body", str(error)) from None
     except RecursionError:
         raise InvalidInput.at("body", "nested too deeply") from None
-    if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
-        _refuse_bad_text(body)
     return body
 
 

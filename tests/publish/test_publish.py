@@ -335,7 +335,7 @@ HOSTILE: list[tuple[bytes, str, int]] = [
     (b'{"a":' * 500 + b"1" + b"}" * 500, "application/json", 422),
     *(
         (with_meta("[" * depth + "]" * depth), "application/json", status)
-        for depth, status in ((64, 422), (500, 422), (5000, 400))
+        for depth, status in ((64, 422), (500, 422), (100_000, 400))
     ),
     (with_meta("1e400"), "application/json", 400),
     (with_meta("9" * 900_000), "application/json", 400),
@@ -359,3 +359,13 @@ async def test_a_hostile_body_is_the_clients_fault(
             answer = await client.request(method, url, content=content, headers=headers)
             assert answer.status_code == status, (method, content[:40], answer.text)
     assert await serial_of(client) == before
+
+
+async def test_text_is_refused_however_deep_it_hides(
+    client: httpx.AsyncClient, admin: dict[str, str]
+) -> None:
+    headers = {**admin, "Content-Type": "application/json"}
+    for depth in range(800, 1100):
+        content = with_meta("[" * depth + '"\\u0000"' + "]" * depth)
+        answer = await client.post("/v0/publish", content=content, headers=headers)
+        assert answer.status_code == 400, depth
