@@ -23,7 +23,7 @@ from tests.waiting import until
 SLOW = """
 create function be_slow() returns trigger language plpgsql as $$
 begin
-  perform pg_sleep(1.4);
+  perform pg_sleep(2);
   return new;
 end
 $$;
@@ -45,7 +45,14 @@ create trigger full_disk before insert or update on server
 async def test_a_pool_without_a_free_connection_answers_after_its_limit(
     lab: Lab, figures: Figures, run: int
 ) -> None:
-    async with lab.rig(reads_per_s=0, writes_per_s=10) as rig:
+    async with lab.rig(
+        reads_per_s=0,
+        writes_per_s=10,
+        # A slow machine may take long for a statement that sleeps.
+        DB_STATEMENT_TIMEOUT="5",
+        DB_REQUEST_TIMEOUT="6",
+        REQUEST_TIMEOUT="7",
+    ) as rig:
         await rig.load.stop()
         await rig.sql(SLOW)
         holders = [asyncio.create_task(hold(rig, n)) for n in range(5)]

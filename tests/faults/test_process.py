@@ -20,7 +20,7 @@ from tests.lab.process import Service, serving
 from tests.lab.rig import Lab, Rig
 from tests.waiting import until
 
-SLOW_S = 1.4
+SLOW_S = 2
 SLOW = f"""
 create function be_slow() returns trigger language plpgsql as $$
 begin
@@ -109,6 +109,10 @@ async def test_a_signal_loses_no_running_request(
         writes_per_s=0,
         DB_POOL_SIZE="12",
         SHUTDOWN_DELAY="0.5",
+        # A slow machine may take long for a statement that sleeps.
+        DB_STATEMENT_TIMEOUT="5",
+        DB_REQUEST_TIMEOUT="6",
+        REQUEST_TIMEOUT="7",
     ) as rig:
         rig.ledger.also_allowed = frozenset({BROKEN})
         await rig.sql(SLOW)
@@ -161,7 +165,7 @@ async def test_it_ends_although_its_database_hangs(lab: Lab, figures: Figures) -
 async def test_every_signal_ends_it_without_a_traceback(
     lab: Lab, figures: Figures, name: str
 ) -> None:
-    async with lab.rig(reads_per_s=0, writes_per_s=0, DB_POOL_SIZE="12") as rig:
+    async with lab.rig(reads_per_s=0, writes_per_s=0, DB_STATEMENT_TIMEOUT="5") as rig:
         await rig.sql(SLOW)
         running = asyncio.create_task(slow(rig, 1))
         await until_in_use(rig, 1)
@@ -309,7 +313,7 @@ async def test_a_request_that_fails_or_hangs_is_the_only_one(
         assert b"injected" not in failed.body
         assert (await asking("/servers?category=one")).status == 200
         assert any("injected XX000" in line for line in rig.service.lines())
-        await rig.sql(SLOW.replace(f"{SLOW_S}", "30"))
+        await rig.sql(SLOW.replace(f"({SLOW_S})", "(30)"))
         late = await slow(rig, 1)
         assert late.status == 503
         assert late.json()["code"] == "deadline_exceeded"
