@@ -9,6 +9,7 @@ from typing import NamedTuple
 from service import metrics
 from service.web.answers import Header
 from service.web.packing import IDENTITY
+from service.web.probes import VERSION
 
 Key = tuple[bytes, bytes]
 """Path and query string, as they were sent."""
@@ -16,6 +17,8 @@ Key = tuple[bytes, bytes]
 # What an answer takes beside its bytes: headers, objects, its place in the order.
 OVERHEAD_BYTES = 2000
 _VARY = (b"vary", b"Accept-Encoding")
+# Another release may answer something else at the same serial.
+_RELEASE = VERSION.encode()
 # Headers that are another for every encoding, or made anew.
 _OF_FORM = frozenset({b"etag", b"content-length", b"x-mcps-serial"})
 # Headers that belong to a body.
@@ -123,8 +126,8 @@ class Cache:
 
 
 def tag_of(key: Key, serial: int) -> bytes:
-    """The validator of what a request gets at a serial."""
-    return b'"%d-%b"' % (serial, _digest(key))
+    """The validator of what a request gets at a serial from this release."""
+    return b'"%d-%b"' % (serial, _digest(_RELEASE, *key))
 
 
 def tag_in(tag: bytes, encoding: bytes) -> bytes:
@@ -133,6 +136,6 @@ def tag_in(tag: bytes, encoding: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _digest(key: Key) -> bytes:
-    path, query = key
-    return blake2b(path + b"?" + query, digest_size=8).hexdigest().encode()
+def _digest(release: bytes, path: bytes, query: bytes) -> bytes:
+    whole = b"%b %b?%b" % (release, path, query)
+    return blake2b(whole, digest_size=8).hexdigest().encode()

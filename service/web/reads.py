@@ -101,16 +101,18 @@ class Reads:
     def known(self, exchange: Exchange) -> Answer | None:
         """The answer, if it can be given without asking anybody."""
         headers = exchange.headers
-        kept = self._cache.get(_key(exchange))
         serial = self._store.known_serial
-        if kept is None or serial is None or b"cache-control" in headers:
+        if serial is None or b"cache-control" in headers:
+            return None
+        self._take_note(serial)
+        kept = self._cache.get(_key(exchange))
+        if kept is None:
             return None
         if kept.serial < serial or self._is_keyed(exchange):
             return None
         form = kept.forms.get(_encoding(exchange, kept))
         if form is None:
             return None
-        self._take_note(serial)
         return _shown(exchange, kept, form, _hit(exchange, kept))
 
     async def answer(self, exchange: Exchange) -> Answer:

@@ -134,6 +134,28 @@ async def test_a_copy_that_is_still_good_is_not_sent_again(
             assert (await asked.get(path, headers=condition)).status_code == 200
 
 
+async def test_a_validator_belongs_to_one_release(
+    cached: httpx.AsyncClient, keeping: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/v0.1/version"
+    before = await cached.get(path, headers=UNPACKED)
+    condition = {**UNPACKED, "If-None-Match": before.headers["etag"]}
+    assert (await keeping().get(path, headers=condition)).status_code == 304
+    monkeypatch.setattr("service.web.cache._RELEASE", b"99.0.0")
+    assert (await keeping().get(path, headers=condition)).status_code == 200
+
+
+async def test_a_serial_that_went_back_empties_the_memory_at_once(
+    cached: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        answer = await cached.get("/servers/1", headers=UNPACKED)
+    assert said(answer) == "mcps; hit"
+    monkeypatch.setattr(type(store), "known_serial", 1)
+    answer = await cached.get("/servers/1", headers=UNPACKED)
+    assert said(answer) == "mcps; fwd=uri-miss"
+
+
 async def test_a_validator_belongs_to_one_query(cached: httpx.AsyncClient) -> None:
     tags = {
         path: (await cached.get(path, headers=UNPACKED)).headers["etag"]
