@@ -96,7 +96,9 @@ begin
     from jsonb_to_recordset(columns) c(name text, type text);
 
   execute format('create temporary table %I (%s) on commit drop', stage, made);
-  execute format('alter table %I %s', stage, uncompressed);
+  if uncompressed is not null then
+    execute format('alter table %I %s', stage, uncompressed);
+  end if;
   create temporary table import_match (
     source_id bigint not null,
     target_id bigint not null,

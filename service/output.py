@@ -56,6 +56,23 @@ def require_writable(path: Path) -> None:
     raise RefusedFile(message)
 
 
+def require_apart(path: Path, *used: Path) -> None:
+    """Look before work whether its result would take the place of what it needs.
+
+    Raises RefusedFile when `path` is one of the files that are used, by whatever name.
+    """
+    if path.exists() and not path.is_file():
+        return
+    for other in used:
+        is_same = path.exists() and other.exists() and path.samefile(other)
+        if is_same or path.resolve() == other.resolve():
+            message = (
+                f"{path}: cannot be written: this command uses it already, name "
+                "another file"
+            )
+            raise RefusedFile(message)
+
+
 def remove_earlier(path: Path) -> None:
     """Take the file of an earlier run away; what is no file, such as /dev/null, stays.
 

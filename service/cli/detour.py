@@ -33,8 +33,8 @@ def by_postgres(work: Work[Answer], settings: Settings, path: Path) -> Answer:
     """
     if path.exists():
         message = (
-            f"{path} is there already: name a file that is not in DATABASE_PATH, or "
-            "import into PostgreSQL, which merges"
+            f"{path} is there already: set DATABASE_PATH to a file that is not there "
+            "yet, or import into PostgreSQL, which merges"
         )
         raise RefusedFile(message)
     folder = path.with_name(f"{path.name}-import")

@@ -15,10 +15,10 @@ from service.copying import TableCopy, count_left
 from service.errors import Interrupted, RefusedFile
 from service.file_copy import copy_to_file
 from service.listing import Format, ListReport, write_list
-from service.output import placed
+from service.output import placed, require_apart
 from service.settings import read_settings
 from service.store.base import Store
-from service.store.sqlite_file import sqlite_url
+from service.store.sqlite_file import files_of, sqlite_url
 
 STANDARD_OUTPUT = "-"
 _STOPPED = "stopped before the end: no file was written. Run the same command again"
@@ -75,6 +75,9 @@ def _opened(file: str, *, force: bool) -> Iterator[Callable[[bytes], None]]:
     if file == STANDARD_OUTPUT:
         yield lambda text: _write(sys.stdout.buffer, "standard output", text)
         return
+    settings = read_settings()
+    if settings.is_sqlite:
+        require_apart(Path(file), *files_of(settings.sqlite_path))
     with placed(Path(file), replaces=force) as draft, draft.open("wb") as opened:
         yield lambda text: _write(opened, file, text)
 

@@ -26,10 +26,15 @@ from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
 from service.importer.values import Raw
-from service.output import remove_earlier, require_writable, shown_path
+from service.output import (
+    remove_earlier,
+    require_apart,
+    require_writable,
+    shown_path,
+)
 from service.settings import read_settings
 from service.store.base import Store
-from service.store.sqlite_file import is_catalog
+from service.store.sqlite_file import files_of, is_catalog
 
 SOME_REJECTED = 3
 COMPARING = "comparing"
@@ -76,6 +81,9 @@ def import_sqlite(
             raise click.UsageError(message)
         _copy_back(file)
         return
+    require_apart(rejects, *files_of(file))
+    if report:
+        require_apart(report, rejects, *files_of(file))
     with Listener(rejects, report) as listener, EarlierFile(file) as opened:
         if dry_run:
             done = run_async(try_file(opened, listener, is_strict=strict))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +16,12 @@ from service.entries import Entry, Rejected, read_entry
 from service.errors import Interrupted, RefusedFile
 from service.files import Source
 from service.loading import LoadReport, load_entries
-from service.output import remove_earlier, require_writable, shown_path
+from service.output import (
+    remove_earlier,
+    require_apart,
+    require_writable,
+    shown_path,
+)
 from service.reading import pieces
 from service.store.base import Store
 
@@ -27,9 +32,13 @@ LONGEST_RAW = 4096
 class Rejects:
     """The file of what could not be stored, made with the first such entry."""
 
-    def __init__(self, path: str) -> None:
-        """`path` is empty for a file of the list's name in the current folder."""
+    def __init__(self, path: str, files: Sequence[str]) -> None:
+        """`path` is empty for a file of the list's name in the current folder.
+
+        `files` are the lists, which stay as they are.
+        """
         self._given = path
+        self._files = [*map(Path, files)]
         self._begun: set[Path] = set()
         self._opened: set[Path] = set()
 
@@ -44,6 +53,7 @@ class Rejects:
         path = Path(self._given or f"{name}.rejects.jsonl")
         if path not in self._begun:
             self._begun.add(path)
+            require_apart(path, *self._files)
             if self._given:
                 require_writable(path)
             remove_earlier(path)
@@ -88,7 +98,7 @@ def load(files: tuple[str, ...], rejects: str, as_json: bool) -> None:
     Loading again changes nothing, and an old list takes no newer data back. Exit code
     0 all stored, 3 some entries rejected, 2 refused file, 75 stopped: run it again.
     """
-    kept = Rejects(rejects)
+    kept = Rejects(rejects, files)
     reports: list[FileReport] = []
 
     async def work(store: Store) -> None:

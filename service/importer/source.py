@@ -187,7 +187,7 @@ class EarlierFile:
         columns = tuple(Column(column, kind) for column, kind, _ in listed)
         names = {column.name.lower() for column in columns}
         keys = [(column, kind) for column, kind, place in listed if place]
-        key = next(word for word in _ROWIDS if word not in names)
+        key = next((word for word in _ROWIDS if word not in names), "")
         if is_without_rowid:
             key = ""
         elif len(keys) == 1 and keys[0][1] == "INTEGER":

@@ -27,6 +27,12 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{quote(os.fsencode(path.absolute()))}"
 
 
+def files_of(path: Path) -> list[Path]:
+    """The file and what SQLite may have beside it."""
+    endings = ("", "-wal", "-shm", "-journal")
+    return [path.with_name(path.name + ending) for ending in endings]
+
+
 def require_file(path: Path) -> None:
     """Look at a file that is to be served.
 

@@ -170,3 +170,16 @@ async def test_ctrl_c_ends_it_in_one_sentence(
 
 
 STOPPED = "stopped before the end: no file was written. Run the same command again"
+
+
+def test_a_list_never_takes_the_place_of_the_catalog(
+    run_mcps: RunMcps, tmp_path: Path, sqlite_template: Path
+) -> None:
+    catalog = tmp_path / "catalog.db"
+    catalog.write_bytes(sqlite_template.read_bytes())
+    before = catalog.read_bytes()
+    env = {"DATABASE_URL": f"sqlite:///{catalog}"}
+    done = run_mcps("export", "catalog.db", "--force", env=env)
+    assert done.returncode == 2
+    assert "catalog.db: cannot be written: " in done.stderr
+    assert catalog.read_bytes() == before

@@ -146,3 +146,21 @@ def test_rejects_of_an_earlier_import_go_only_from_a_file(
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "old.jsonl").exists()
     assert (tmp_path / "pipe").exists()
+
+
+@pytest.mark.parametrize("option", ["--report", "--rejects"])
+def test_no_result_takes_the_place_of_the_file_or_of_another_result(
+    run_mcps: RunMcps, earlier: Earlier, tmp_path: Path, option: str
+) -> None:
+    earlier.fill(1)
+    before = earlier.path.read_bytes()
+    (tmp_path / "link").symlink_to(earlier.path)
+    for name in (earlier.path.name, "link", f"{earlier.path.name}-wal"):
+        done = run_mcps("import-sqlite", str(earlier.path), option, name, "--dry-run")
+        assert done.returncode == 2, name
+        assert f"{name}: cannot be written: " in done.stderr
+    assert earlier.path.read_bytes() == before
+    both = ("--report", "both", "--rejects", "both")
+    assert run_mcps("import-sqlite", str(earlier.path), *both).returncode == 2
+    nowhere = ("--report", "/dev/null", "--rejects", "/dev/null")
+    assert run_mcps("import-sqlite", str(earlier.path), *nowhere).returncode == 0

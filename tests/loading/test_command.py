@@ -291,3 +291,16 @@ def _watch_memory(process: "subprocess.Popen[bytes]") -> int:
             peak_bytes = int(found[1]) * 1024
         time.sleep(0.02)
     return peak_bytes
+
+
+def test_rejects_never_take_the_place_of_a_list(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    names = ["list.json", "list.json.rejects.jsonl"]
+    for name in names:
+        (tmp_path / name).write_text(json.dumps([BAD]))
+    for arguments in ([*names], [*names, "--rejects", names[1]]):
+        done = run_mcps("load", *arguments)
+        assert done.returncode == 2
+        assert f"{names[1]}: cannot be written: " in done.stderr
+    assert all(json.loads((tmp_path / name).read_text()) == [BAD] for name in names)
