@@ -50,12 +50,14 @@ _DOCUMENTS = {"application/json", "application/yaml"}
 
 def operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler, Spec]]:
     """Path, method, handler and Spec of everything the application answers."""
-    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
-    pairs = [(route, handler) for route in routes for handler in route.route_handlers]
-    for route, handler in pairs:
-        for method in sorted(handler.http_methods - {"OPTIONS", "HEAD"}):
-            if found := handler.opt.get("spec"):
-                yield route.path_format, method.lower(), handler, found
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        # Sorted: the framework's order is another one in every process.
+        for method, (handler, _) in sorted(route.route_handler_map.items()):
+            spec = handler.opt.get("spec")
+            if spec and method not in {"OPTIONS", "HEAD"}:
+                yield route.path_format, method.lower(), handler, spec
 
 
 def openapi_document(app: Litestar, *, root_path: str) -> Schema:

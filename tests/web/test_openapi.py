@@ -31,6 +31,14 @@ async def test_every_route_is_in_the_document(
     assert routed == plain
 
 
+async def test_every_process_writes_the_same_document(
+    client: httpx.AsyncClient,
+) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path, found in paths.items():
+        assert [*found] == sorted(found), path
+
+
 async def test_every_reference_leads_somewhere(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     names = set(document["components"]["schemas"])
