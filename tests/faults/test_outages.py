@@ -12,7 +12,7 @@ from tests.lab.figures import Figures, fault
 from tests.lab.http import Answer, Client
 from tests.lab.load import Load, after, quantile_s, share_good
 from tests.lab.process import serving
-from tests.lab.proxy import Proxy
+from tests.lab.proxy import Proxy, close
 from tests.lab.rig import Lab
 from tests.waiting import until
 
@@ -76,7 +76,7 @@ async def test_a_minute_without_the_database_is_told_and_not_suffered(
         listener = await asyncio.start_server(turn_away, "127.0.0.1", port)
         await rig.for_s(figures.pick(20, 60))
         down_s = time.monotonic() - at
-        listener.close()
+        await close(listener)
         known = after(rig.calls, at + 1.0)
         figures.at_most("A5", "answers once known, p99", quantile_s(known, 0.99), 0.05)
         later = [t for t in tries if t > at + 1.0]

@@ -95,8 +95,8 @@ class Proxy:
 
     async def _refuse(self) -> None:
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await close(server)
         self._reset()
         await asyncio.sleep(0)
 
@@ -129,6 +129,10 @@ class Proxy:
             far = await asyncio.open_connection("127.0.0.1", self._target())
         except OSError:
             _cut(writer)
+            return
+        if self._server is None:
+            _cut(writer)
+            _cut(far[1])
             return
         pair = _Pair(self, (reader, writer), far)
         self._pairs.add(pair)
@@ -238,6 +242,18 @@ class _Pair:
                 await asyncio.sleep(min(size, len(data)) / proxy.bytes_per_s)
             elif proxy.slice_bytes:
                 await asyncio.sleep(0)
+
+
+async def close(server: asyncio.Server) -> None:
+    """Stop listening without losing a connection that was accepted just now.
+
+    `Server.close` alone leaves such a connection open, with nobody who holds it.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    await asyncio.sleep(0)
+    server.close()
 
 
 def refused(state: str) -> bytes:
