@@ -16,7 +16,8 @@ import msgspec
 
 from service.models_publish import Finding
 from service.reading import Piece
-from service.shape import check_shape, path_text
+from service.serverjson import check_schemas
+from service.shape import path_text
 from service.times import now_text, utc_text
 from service.versions import precedence
 
@@ -118,7 +119,7 @@ def _entry(piece: Piece) -> Entry:
         document=document,
         meta=meta,
         text=msgspec.json.format(server, indent=-1).decode(),
-        problems=(*check_shape(document), *map(_mended_note, mended), *notes),
+        problems=(*check_schemas(document), *map(_mended_note, mended), *notes),
         **official,
     )
 

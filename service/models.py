@@ -40,10 +40,16 @@ Name = Annotated[
         description="a name, and not of blanks alone",
     ),
 ]
+# People follow these: `javascript:` would run in the page of whoever shows them.
 Url = Annotated[
-    str, Meta(min_length=1, max_length=2048, pattern=r"^[a-z][a-z0-9+.-]*:\S+\Z")
+    str,
+    Meta(
+        min_length=1,
+        max_length=2048,
+        pattern=r"^(?!(javascript|vbscript|data):)[a-z][a-z0-9+.-]*:\S+\Z",
+        description="a URL, but none that carries code or data",
+    ),
 ]
-# People follow it: `javascript:` in it would run in the page of whoever shows it.
 WebUrl = Annotated[
     str,
     Meta(

@@ -8,6 +8,9 @@ The base of `primary_url` is the first of these that there is:
 3. the website;
 4. `mcp://<registry name>`.
 
+Remote and website count where they are of http or https: people follow these URLs, and
+`javascript:` would run in the page of whoever shows them.
+
 Several entries may share a base (one repository, many servers). A server takes the base
 when no other server has it; among new ones of the same batch the first by registry
 name takes it. Every other one gets `<base>#<registry name>`, which is unique and still
@@ -34,6 +37,7 @@ LONGEST_BASE_BYTES = 1000
 LARGEST_COUNT = 2**63 - 1
 
 _WEB = ("https", "http", "git", "ssh")
+_WEB_URL = re.compile(r"https?://\S.*", re.IGNORECASE)
 _SHORT = re.compile(r"(?:[\w.-]+@)?([\w-]+(?:\.[\w-]+)+)[:/](?![0-9]+(?:/|$))(.+)")
 _UNPRINTABLE = re.compile(r"[\s\0-\x1f\x7f]")
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~%"
@@ -76,7 +80,7 @@ def read_profile(registry_name: str, document: Object, meta: Object) -> Profile:
         host_type=_host_type(place, document),
         description=_text(document, "description", LONGEST_TEXT) or title or name,
         title=title,
-        homepage=_text(document, "websiteUrl", LONGEST_TITLE),
+        homepage=(_website(document) or "")[:LONGEST_TITLE] or None,
         author_name=_owner(place),
         license=_license(github) or _license(given),
         readme_content=_text(github, "readme", LONGEST_README),
@@ -104,8 +108,8 @@ def _candidates(document: Object) -> Iterator[str]:
         path = "/".join(part for part in subfolder.split("/") if part not in ("", "."))
         url = f"https://{place.netloc}{place.path}"
         yield f"{url}/tree/HEAD/{quote(path, safe=_PATH_CHARACTERS)}" if path else url
-    yield from (url for url in _remotes(document) if url)
-    yield _text(document, "websiteUrl") or ""
+    yield from (url for url in _remotes(document) if url and _WEB_URL.fullmatch(url))
+    yield _website(document) or ""
 
 
 def _repository(document: Object) -> SplitResult | None:
@@ -123,6 +127,11 @@ def _repository(document: Object) -> SplitResult | None:
     if parts.scheme not in _WEB or not host or not path:
         return None
     return SplitResult("https", host, path, "", "")
+
+
+def _website(document: Object) -> str | None:
+    url = _text(document, "websiteUrl")
+    return url if url and _WEB_URL.fullmatch(url) else None
 
 
 def _remotes(document: Object) -> list[str | None]:

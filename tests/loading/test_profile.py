@@ -74,6 +74,13 @@ def test_the_order_is_repository_remote_website_name() -> None:
     ]
 
 
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,a", "a/b"])
+def test_what_is_no_address_on_the_web_is_no_link(url: str) -> None:
+    document = {"remotes": [{"type": "sse", "url": url}], "websiteUrl": url}
+    assert base_url(NAME, document) == f"mcp://{NAME}"
+    assert profile(document).homepage is None
+
+
 @pytest.mark.parametrize(
     "url",
     [

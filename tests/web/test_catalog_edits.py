@@ -72,6 +72,8 @@ WRONG_FIELDS: list[tuple[Json, str]] = [
     ({"name": 1}, "name"),
     ({"primary_url": "no url"}, "primary_url"),
     ({"primary_url": "https://a b"}, "primary_url"),
+    ({"primary_url": "javascript:alert(1)"}, "primary_url"),
+    ({"primary_url": "data:text/html,<script>alert(1)</script>"}, "primary_url"),
     ({"homepage": "javascript:alert(1)"}, "homepage"),
     ({"primary_url": "https://x.y/" + "ä" * 1100}, "primary_url"),
     ({"registry_name": "plain"}, "registry_name"),
