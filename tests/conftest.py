@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -41,6 +42,9 @@ RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that controls the run starts the cluster; workers find it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs so, and commands under test inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if not os.environ.get("TEST_DATABASE_URL"):
