@@ -84,7 +84,9 @@ class Seldom:
             self._more[kind] = self._more.get(kind, 0) + 1
             return
         self._said[kind] = now
-        getattr(self._log, level)(event, more=self._more.pop(kind, 0), **values)
+        if more := self._more.pop(kind, 0):
+            values["more"] = more
+        getattr(self._log, level)(event, **values)
 
 
 def configure_for_commands() -> None:

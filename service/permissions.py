@@ -51,7 +51,7 @@ class Caller(msgspec.Struct, frozen=True):
         what = " or ".join(actions)
         message = (
             f"you may {what}: {', '.join(patterns) or 'nothing'}; "
-            f"attempting to {what}: {name[:LONGEST_NAME]}"
+            f"attempting to {what}: {name[:LONGEST_NAME] or 'no name'}"
         )
         raise Forbidden(message)
 

@@ -97,11 +97,12 @@ def name_parts(document: Object) -> Iterator[Finding]:
         yield _finding("name", message, "name-parts")
 
 
-def title_text(document: Object) -> Iterator[Finding]:
-    """A title is more than blanks."""
-    title = document.get("title")
-    if isinstance(title, str) and title and not title.strip():
-        yield _finding("title", "must not be blank", "title-blank")
+def plain_texts(document: Object) -> Iterator[Finding]:
+    """Title and description are more than blanks."""
+    for key in ("title", "description"):
+        text = document.get(key)
+        if isinstance(text, str) and text and not text.strip():
+            yield _finding(key, "must not be blank", f"{key}-blank")
 
 
 def versions_exact(document: Object) -> Iterator[Finding]:
@@ -185,9 +186,11 @@ def remotes(document: Object) -> Iterator[Finding]:
         variables = remote.get("variables")
         names = set(variables) if isinstance(variables, dict) else set()
         yield from _resolved(where, url, names)
-        if not _is_https(_PLACEHOLDER.sub("x", url)):
+        # A digit: a port may be a variable too.
+        resolved = _PLACEHOLDER.sub("1", url)
+        if not _is_https(resolved):
             yield _finding(where, "must be an https URL", "remote-https")
-        elif _LOCAL.fullmatch(_split(_PLACEHOLDER.sub("x", url)).hostname or ""):
+        elif _LOCAL.fullmatch(_split(resolved).hostname or ""):
             yield _finding(where, "must not be a local address", "remote-local")
 
 
@@ -227,7 +230,7 @@ def nesting(document: Object) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     schema_version,
     name_parts,
-    title_text,
+    plain_texts,
     versions_exact,
     website_url,
     repository,
@@ -275,7 +278,15 @@ def _split(url: str) -> SplitResult:
 
 def _is_https(url: str) -> bool:
     parts = _split(url)
-    return parts.scheme == "https" and bool(parts.hostname)
+    return parts.scheme == "https" and bool(parts.hostname) and _has_port(parts)
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port, if any, is one."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_clean_path(path: str) -> bool:

@@ -32,7 +32,7 @@ async def set_status(
     async with store.transaction() as work:
         await hold(work, name)
         if await work.row("publish_get", name=name, version=version) is None:
-            raise _missing()
+            raise _missing(version)
         urls = await _returning(work, name, version, change)
         await _put(work, name, version, change)
         found = await registry.get_version(work, name, version, include_deleted=True)
@@ -101,7 +101,10 @@ def _require_sense(change: StatusChange) -> None:
         raise InvalidInput.at(place, "has to be left out for active")
 
 
-def _missing() -> NotFound:
+def _missing(version: str = "") -> NotFound:
+    if version == "latest":
+        message = "a status is that of one version: name it, latest stands for several"
+        return NotFound(message)
     return NotFound("there is no such server, or not in that version")
 
 

@@ -37,6 +37,7 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
 def serve(host: str | None, port: Number, workers: Number) -> None:
     """Serve the catalog from the configured database."""
     settings = _settings(host, port, workers)
+    _refuse_taken_port(settings)
     with located(settings, say) as found:
         _serve(settings, found)
 
@@ -47,6 +48,7 @@ def dev(host: str | None, port: Number, workers: Number) -> None:
     """Serve a catalog with all it needs: database, migrations, sample entries."""
     configuration.export({"ENVIRONMENT": "development", "LOG_FORMAT": "text"})
     settings = _settings(host, port, workers)
+    _refuse_taken_port(settings)
     with located(settings, say) as found:
         say(f"Database  {shown(found)}")
         apply(found.url, say=say)
@@ -71,7 +73,6 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
 
 def _serve(settings: Settings, found: Located) -> None:
     """Serve until a signal; workers learn the database from their environment."""
-    _refuse_taken_port(settings)
     logs.configure(settings)
     run_async(open_store(settings, found, _look))
     if not settings.is_configured:

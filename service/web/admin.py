@@ -14,7 +14,7 @@ from service.models_admin import (
     Stats,
 )
 from service.web.answers import Answer, json_text, json_value
-from service.web.bodies import read_body
+from service.web.bodies import read_body, read_no_body
 from service.web.parameters import read_query
 from service.web.spec import NoQuery, spec
 
@@ -44,6 +44,7 @@ async def get_stats(request: Request[Any, Any, Any]) -> Answer:
 async def update_health_scores(request: Request[Any, Any, Any]) -> Answer:
     """Health from 0 to 100; `updated_at` moves where the score changes."""
     read_query(request.scope["query_string"], NoQuery)
+    await read_no_body(request)
     return json_value(await admin.update_health_scores(request.app.state.store))
 
 
@@ -60,6 +61,7 @@ async def update_health_scores(request: Request[Any, Any, Any]) -> Answer:
 async def update_risk_levels(request: Request[Any, Any, Any]) -> Answer:
     """Risk from safe to critical; `updated_at` moves where the level changes."""
     read_query(request.scope["query_string"], NoQuery)
+    await read_no_body(request)
     return json_value(await admin.update_risk_levels(request.app.state.store))
 
 

@@ -13,6 +13,11 @@ from service.web.parameters import plainly
 
 Body = TypeVar("Body")
 
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """An object without fields."""
+
+
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
@@ -39,6 +44,12 @@ async def read_body(
         # What Litestar calls it when a client goes away in the middle.
         raise InvalidInput.at("body", "the connection ended before it did") from None
     return decode_body(raw, kind, misfit=misfit)
+
+
+async def read_no_body(request: Request[Any, Any, Any]) -> None:
+    """Raises InvalidInput for a body that says something, where none is asked for."""
+    if await request.body():
+        await read_body(request, Nothing)
 
 
 def decode_body(

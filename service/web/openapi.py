@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from service.web.problems import STATUS, ProblemDocument
-from service.web.reads import KEYED_PATHS, OPEN_PATHS
+from service.web.reads import is_kept
 from service.web.spec import Spec
 
 Schema = dict[str, Any]
@@ -170,7 +170,7 @@ def _responses(
         kind = "object" if spec.media in _DOCUMENTS else "string"
         success["content"] = {spec.media: {"schema": {"type": kind}}}
     responses: Schema = {str(spec.status): success}
-    if method == "get" and path.startswith((*OPEN_PATHS, *KEYED_PATHS)):
+    if method == "get" and is_kept(path):
         responses["304"] = {"description": _UNCHANGED}
     for status in sorted(_error_statuses(path, method, spec)):
         schema = {"schema": by_type[repr(ProblemDocument)]}

@@ -14,6 +14,9 @@ from service.web.answers import PROBLEM, Answer, Header
 
 log = structlog.get_logger("web")
 
+NOT_FOUND = 404
+LONGEST_PATH = 200
+
 STATUS: dict[str, int] = {
     "internal": 500,
     "invalid": 400,
@@ -50,7 +53,6 @@ _FROM_LITESTAR: dict[int, type[errors.McpsError]] = {
     413: errors.TooLarge,
     415: errors.UnsupportedMediaType,
 }
-_SAYS = {404: "there is no such path here: /docs lists all of them"}
 
 
 class ProblemDocument(msgspec.Struct, omit_defaults=True):
@@ -89,21 +91,28 @@ def unexpected(error: BaseException) -> Answer:
     return problem(errors.McpsError("something went wrong on our side"))
 
 
-def handle_error(_request: Request[Any, Any, Any], error: Exception) -> Answer:
+def handle_error(request: Request[Any, Any, Any], error: Exception) -> Answer:
     """For Litestar: every exception of a handler passes here."""
     if isinstance(error, errors.McpsError):
         return problem(error)
     if isinstance(error, HTTPException) and error.status_code in _FROM_LITESTAR:
         headers = error.headers or {}
-        answer = problem(
-            _FROM_LITESTAR[error.status_code](_SAYS.get(error.status_code))
-        )
+        says = _no_such_path(request) if error.status_code == NOT_FOUND else None
+        answer = problem(_FROM_LITESTAR[error.status_code](says))
         if allow := headers.get("Allow") or headers.get("allow"):
             # What answers GET answers HEAD, which Litestar does not hear of.
             allow = allow.replace("GET", "GET, HEAD")
             answer.raw_headers.append((b"allow", allow.encode()))
         return answer
     return unexpected(error)
+
+
+def _no_such_path(request: Request[Any, Any, Any]) -> str:
+    """Clients of the registry API are often set up without its prefix."""
+    path = request.scope["path"][:LONGEST_PATH]
+    if path.startswith("/v0"):
+        return "there is no such path here: /docs lists all of them"
+    return f"there is no such path here; did you mean /v0.1{path}? /docs lists all"
 
 
 def _headers(error: errors.McpsError) -> list[Header]:

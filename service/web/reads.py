@@ -31,6 +31,10 @@ from service.web.packing import (
 
 OPEN_PATHS = ("/v0.1/", "/v0/", "/exports/")
 KEYED_PATHS = ("/servers", "/tools", "/search")
+# They tell that the process answers, so they ask nobody.
+LIVE_PATHS = frozenset(
+    f"{prefix}{path}" for prefix in ("/v0.1", "/v0") for path in ("/ping", "/health")
+)
 SERIAL_LIMIT_S = 0.5
 LONGEST_KEY_BYTES = 2048
 _FRESH = "max-age=30, stale-while-revalidate=60, stale-if-error=86400"
@@ -47,6 +51,11 @@ _COUNTS = {
 _OK, _NOT_MODIFIED, _UNAVAILABLE = 200, 304, 503
 
 Call = Callable[[dict[str, Any], Any], Awaitable[Answer]]
+
+
+def is_kept(path: str) -> bool:
+    """Whether answers at a path, below the prefix, are kept and have a validator."""
+    return path.startswith((*OPEN_PATHS, *KEYED_PATHS)) and path not in LIVE_PATHS
 
 
 class Exchange(Protocol):
@@ -94,7 +103,7 @@ class Reads:
             path = path.removeprefix(root)
         return (
             scope["method"] == "GET"
-            and path.startswith((*OPEN_PATHS, *KEYED_PATHS))
+            and is_kept(path)
             and len(scope["query_string"]) <= LONGEST_KEY_BYTES
         )
 

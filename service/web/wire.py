@@ -165,8 +165,8 @@ _REFUSED = _refusal(
     400,
     "Bad Request",
     "invalid",
-    "This is no HTTP/1.1 request: what is not ASCII, and blanks in a URL, have to be "
-    "percent-encoded.",
+    "This is no HTTP/1.1 request: its method has to be one that HTTP knows; blanks in "
+    "its URL, and what is not ASCII, have to be percent-encoded.",
 )
 _TOO_LONG = _refusal(
     431,

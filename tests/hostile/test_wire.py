@@ -214,12 +214,15 @@ async def test_the_oldest_http_gets_one_answer(service: Service) -> None:
 async def test_a_refusal_is_a_problem_document(service: Service) -> None:
     first = b"GET /health HTTP/1.1\r\n" + HOST
     long = first + b"X-A: " + b"b" * 102_400 + b"\r\n\r\n"
-    for raw, status in ((b"nonsense\r\n\r\n", 400), (long, 431)):
+    strange = first.replace(b"GET", b"FOO") + b"\r\n"
+    for raw, status in ((b"nonsense\r\n\r\n", 400), (strange, 400), (long, 431)):
         heard = await talk(port_of(service), raw)
         head, _, body = heard.data.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
         assert b"access-control-allow-origin: *" in head
-        assert json.loads(body)["status"] == status == heard.statuses[0]
+        problem = json.loads(body)
+        assert problem["status"] == status == heard.statuses[0]
+        assert ("method" in problem["detail"]) == (status == 400)
         assert heard.is_closed
 
 

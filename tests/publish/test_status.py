@@ -98,6 +98,13 @@ async def test_what_would_change_nothing_is_refused(
     assert await serial_of(client) == before
 
 
+async def test_latest_is_no_version_to_change(publish: Publish, change: Change) -> None:
+    await publish()
+    answer = await change("deprecated", version="latest")
+    assert answer.status_code == 404
+    assert "latest" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("version", ["1.0.0", ""])
 async def test_a_body_that_does_not_fit_is_refused(
     client: httpx.AsyncClient, publish: Publish, admin: dict[str, str], version: str

@@ -136,8 +136,10 @@ def test_the_shape_is_checked_with_the_place(
         ({"name": "ab/c"}, "name-parts", "name"),
         ({"name": "ab/cd/ef"}, "name-parts", "name"),
         ({"title": "  "}, "title-blank", "title"),
+        ({"description": " \t"}, "description-blank", "description"),
         ({"version": "latest"}, "version-latest", "version"),
         ({"websiteUrl": "http://weather.example"}, "website-https", "websiteUrl"),
+        ({"websiteUrl": "https://a:99999/"}, "website-https", "websiteUrl"),
         (
             {"repository": {"url": "https://github.com/a", "source": "github"}},
             "repository-url",

@@ -75,6 +75,14 @@ def scored_servers(seed: int, count: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize("path", [SCORES, RISKS])
+async def test_a_count_takes_no_body(
+    client: httpx.AsyncClient, admin: dict[str, str], path: str
+) -> None:
+    for body, status in ({"x": 1}, 400), ({}, 200):
+        assert (await client.post(path, json=body, headers=admin)).status_code == status
+
+
 async def test_health_scores_are_those_of_the_formula(
     client: httpx.AsyncClient, admin: dict[str, str], database: Any
 ) -> None:

@@ -26,8 +26,11 @@ async def test_an_unknown_route_is_a_problem_document(
     assert body["code"] == "not_found"
     assert body["error"] == body["detail"]
     assert body["title"] == "Not Found"
+    assert "/v0.1/nowhere?" in body["detail"]
     assert "/docs" in body["detail"]
     assert body["status"] == 404
+    again = await client.get("/v0.1/nowhere")
+    assert "/v0.1/" not in again.json()["detail"]
 
 
 async def test_a_wrong_method_names_the_right_ones(client: httpx.AsyncClient) -> None:

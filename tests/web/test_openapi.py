@@ -39,6 +39,15 @@ async def test_every_process_writes_the_same_document(
         assert [*found] == sorted(found), path
 
 
+async def test_304_is_promised_where_a_validator_is_sent(
+    client: httpx.AsyncClient,
+) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path in ("/v0.1/ping", "/v0/health", "/v0.1/version", "/v0.1/servers"):
+        sends = "etag" in (await client.get(path)).headers
+        assert ("304" in paths[path]["get"]["responses"]) == sends, path
+
+
 async def test_every_reference_leads_somewhere(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     names = set(document["components"]["schemas"])
