@@ -131,12 +131,16 @@ class Harvester:
             asyncio.create_task(self._work(choice.sources))
             for _ in range(self._settings.harvest_jobs)
         ]
+        # Not gather: a stop would reach each task twice, the second time while it gives
+        # its job back.
         try:
-            await asyncio.gather(*tasks)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def _work(self, sources: tuple[SourceName, ...]) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -114,6 +115,26 @@ async def test_a_stopped_harvester_gives_its_jobs_back_at_once(
 
     await until(is_leased)
     assert leased[0].checkpoint == {"page": 1}
+
+
+async def test_a_job_is_given_back_to_the_end_when_other_workers_stop_sooner(
+    store: Store, harvest_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = jobs.release_job
+
+    async def release_slowly(*given: Any) -> None:
+        await asyncio.sleep(0.2)
+        await release(*given)
+
+    monkeypatch.setattr(jobs, "release_job", release_slowly)
+    slow = Slow()
+    patient = msgspec.structs.replace(harvest_settings, harvest_lease=60.0)
+    running = asyncio.create_task(run(store, {"npm": slow}, patient, ONE))
+    await slow.going.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await jobs.lease_job(store, NPM, "other", 60) is not None
 
 
 async def test_a_failure_waits_longer_each_time_and_success_forgets_it(
