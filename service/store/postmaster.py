@@ -111,7 +111,10 @@ def make_cluster(
             return
         if "invalid locale" not in said:
             break
-    message = f"initdb could not make {cluster}: {said}"
+    message = (
+        f"initdb could not make {cluster}: {said}; mend that, set DATABASE_URL to a "
+        "server that there is, or USE_SQLITE=true"
+    )
     raise DatabaseDown(message)
 
 
