@@ -66,16 +66,25 @@ select case
 call import_stage(:stage, :columns::text::jsonb);
 
 -- name: import_spare_names()!
--- Gives servers of the batch another registry name where another entry has theirs.
+-- Gives servers of the batch another registry name where another entry or server has theirs.
 do $$
 begin
   update import_row_server r
      set registry_name = r.registry_name || '-' || r.digits
-   where exists (
-           select
-             from server s
-            where s.registry_name = r.registry_name
-              and s.primary_url <> r.primary_url
+    from (
+           select id,
+                  row_number() over (partition by registry_name order by id) as place
+             from import_row_server
+         ) same
+   where same.id = r.id
+     and (
+           same.place > 1
+           or exists (
+                select
+                  from server s
+                 where s.registry_name = r.registry_name
+                   and s.primary_url <> r.primary_url
+              )
          );
 end
 $$;

@@ -59,16 +59,30 @@ select printf(
        ) as statement;
 
 -- name: file_doubling(name, key, column, newest)$
--- The statement that finds rows with the same value as another, and that other: the newest.
+-- The statement that finds rows with the same value as another, as rules map it: the newest first.
 select printf(
-         'select id, first from (
-            select "%w" as id,
-                   first_value("%w") over same as first
+         'with row(id, value, at) as materialized (
+            select "%w",
+                   mapped(%Q, %Q, cast("%w" as blob), typeof("%w")),
+                   mapped(%Q, %Q, cast("%w" as blob), typeof("%w"))
               from "%w"
-             where "%w" is not null
-            window same as (partition by "%w" order by "%w" desc, "%w")
-          ) where id <> first',
-         :key, :key, :name, :column, :column, :newest, :key
+          ), same as (
+            select id,
+                   value,
+                   at,
+                   count(*) over (partition by value) as amount
+              from row
+             where value is not null
+          )
+          select id,
+                 value
+            from same
+           where amount > 1
+           order by value, at desc, id',
+         :key,
+         :name, :column, :column, :column,
+         :name, :newest, :newest, :newest,
+         :name
        ) as statement;
 
 -- name: file_releases()

@@ -109,19 +109,21 @@ class Mapper:
         *,
         owner: str = "",
         owners: Ids | None = None,
-        doubles: dict[int, str] | None = None,
         is_strict: bool = False,
     ) -> None:
-        """`owner` is the column that has to name one of `owners`.
-
-        `doubles` are rows that are refused, with the reasons.
-        """
+        """`owner` is the column that has to name one of `owners`."""
         self._fields = fields
-        self._names = [field.source for field in fields]
-        self._owner = self._names.index(owner) if owner else None
+        self.names = [field.source for field in fields]
+        """The columns of the file, in the order in which `batch` takes them."""
+        self._owner = self.names.index(owner) if owner else None
         self._owners = owners
-        self._doubles = doubles or {}
+        self._natural = ""
+        self._doubles: dict[int, str] = {}
         self._is_strict = is_strict
+
+    def give_way(self, natural: str, doubles: dict[int, str]) -> None:
+        """Refuse rows whose value of a column another one has, with these reasons."""
+        self._natural, self._doubles = natural, doubles
 
     def batch(self, rows: list[Row]) -> Batch:
         """A batch of rows as the file gives them, the key first."""
@@ -131,7 +133,7 @@ class Mapper:
         for row in rows if self._doubles else ():
             key = int(row[0] or 0)
             if key in self._doubles:
-                refused[key] = self._refusal(row, "", self._doubles[key])
+                refused[key] = self._refusal(row, self._natural, self._doubles[key])
         repaired: list[Repair] = []
         mapped = self._mapped(rows, refused, repaired)
         keys: list[Any] = [row[0] for row in rows]
@@ -160,7 +162,7 @@ class Mapper:
         if not lost:
             return rows, []
         owned = [row for row in rows if row[place] in known]
-        column = self._names[self._owner]
+        column = self.names[self._owner]
         if not self._is_strict:
             return owned, [
                 Repair(int(row[0] or 0), column, ORPHAN, row[place]) for row in lost
@@ -210,7 +212,7 @@ class Mapper:
         return mapped
 
     def _refusal(self, row: Row, column: str, reason: str) -> Refusal:
-        whole = dict(zip(self._names, row[1:], strict=True))
+        whole = dict(zip(self.names, row[1:], strict=True))
         return Refusal(int(row[0] or 0), column, reason, whole.get(column), whole)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from service.errors import InvalidSettings, NotSupported
 from service.importer.batches import Mapper, Refusal, Repair
+from service.importer.doubles import doubles
 from service.importer.ids import Ids
 from service.importer.legacy import legacy_table
 from service.importer.loads import (
@@ -34,15 +35,18 @@ from service.importer.trial import Trial
 from service.store.base import Store
 
 # A change of the rules makes an interrupted import begin anew.
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 MANY_ROWS = 500
 # Belongs to servers and is nobody's owner. The largest comes last: it would wait all
 # the time for the tools of the same servers.
 _SIMPLE = ("contributor", "release", "resourcetemplate", "prompt", "dependency")
+# Constraints of the database that rows of a file may run into.
+_TAKEN = {
+    "server_uuid_key": ("uuid", "uuid is that of another server"),
+    "server_primary_url_key": ("primary_url", "primary_url is that of another server"),
+}
 
 Answer = TypeVar("Answer")
-
-
 Read = Callable[[], Iterator[list[Any]]]
 
 
@@ -195,16 +199,16 @@ class _Import:
             load.fields,
             owner=owner.column if owner else "",
             owners=self._ids.get(owner.source, Ids()) if owner else None,
-            doubles=await self._in_reader(self._doubles, table, source),
             is_strict=self._is_strict,
         )
-        names = [field.source for field in load.fields]
+        found = await self._in_reader(doubles, self._file, table, source, mapper)
+        mapper.give_way(table.natural or "", found)
         extend = None
         if table.source == "server":
             extend = await self._in_reader(
                 lambda: with_names(load, self._file, has=self._catalog)
             )
-        rows = self._file.rows(source, names)
+        rows = self._file.rows(source, mapper.names)
         await self._take(load, tally, source, prepared(mapper, load, rows, extend))
 
     async def _import_legacy(self, source: SourceTable, number: int) -> None:
@@ -253,16 +257,6 @@ class _Import:
                 yield item
         finally:
             await asyncio.wait([pending])
-
-    def _doubles(self, table: Table, source: SourceTable) -> dict[int, str]:
-        """Rows that have the URL, or whatever has to be unique, of a newer row."""
-        if table.natural is None:
-            return {}
-        found = self._file.doubles(source, table.natural)
-        return {
-            key: f"{table.natural} is that of {table.source} {first}, which is newer"
-            for key, first in found.items()
-        }
 
     async def _take(
         self,
@@ -374,8 +368,16 @@ def _refusals(load: Load, ready: Prepared, notes: list[Note]) -> Iterator[Refusa
     for key, *values in load.readable(ready.batch):
         if key in refused:
             row = dict(zip(names, values, strict=True))
-            reason = f"the database refuses it: {refused[key]}"
-            yield Refusal(key, "", reason, None, row)
+            column, reason = _told(refused[key])
+            yield Refusal(key, column, reason, row.get(column), row)
+
+
+def _told(said: str) -> tuple[str, str]:
+    """The column and the reason for what the database says of a row it refuses."""
+    for constraint, told in _TAKEN.items():
+        if f'"{constraint}"' in said:
+            return told
+    return "", f"the database refuses it: {said}"
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:

@@ -7,10 +7,11 @@ that everything comes from the same moment, whatever else writes to the file. Wi
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from hashlib import sha256
-from itertools import chain, compress, islice
+from itertools import chain, compress, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,9 +20,10 @@ from urllib.parse import quote
 import msgspec
 
 from service.errors import RefusedFile
-from service.importer.plans import NEEDED_OF_SERVERS
-from service.importer.values import Raw
+from service.importer.plans import NEEDED_OF_SERVERS, TABLES
+from service.importer.values import Mended, Raw, Unfit
 from service.resources import resource
+from service.store.base import Value
 from service.store.queries import read_queries
 from service.store.sqlite_file import MAGIC
 
@@ -37,6 +39,8 @@ _SIZED = frozenset({str, bytes})
 _NO_UTF8 = "Could not decode to UTF-8"
 # Not strict: what is no UTF-8 is for the rules to look at.
 _LENIENT = partial(str, encoding="utf-8", errors="surrogateescape")
+_NUMBERS: dict[str, Callable[[bytes], Raw]] = {"integer": int, "real": float}
+_RULES = {table.source: table.columns for table in TABLES}
 _OURS = "_yoyo_migration"
 _WAIT_S = 10.0
 _TRIES = 20
@@ -94,6 +98,7 @@ class EarlierFile:
         except sqlite3.Error as error:
             raise self._refused(error) from error
         self._file.text_factory = _LENIENT
+        self._file.create_function("mapped", 4, _mapped, deterministic=True)
         try:
             self._begin()
             self.tables = [*self._tables()]
@@ -136,9 +141,13 @@ class EarlierFile:
             some = _json(list(keys[start : start + CHOSEN_ROWS]))
             yield from self._batches(table, statement, some)
 
-    def doubles(self, table: SourceTable, column: str) -> dict[int, int]:
-        """Rows that have the same value as a newer one, and which that is."""
-        newest = "updated_at" if "updated_at" in table.names else table.key
+    def doubles(
+        self, table: SourceTable, column: str, newest: str
+    ) -> Iterator[list[int]]:
+        """Keys of rows that have the same value, the newest first.
+
+        They are compared as their rules map them; what these refuse is left out.
+        """
         statement = self._value(
             "file_doubling",
             name=table.name,
@@ -146,7 +155,8 @@ class EarlierFile:
             column=column,
             newest=newest,
         )
-        return dict(self._read(statement))
+        for _, rows in groupby(self._read(statement), key=itemgetter(1)):
+            yield [key for key, _ in rows]
 
     def releases(self) -> Iterator[tuple[Raw, Raw]]:
         """Servers by id with the version of their newest release."""
@@ -304,6 +314,20 @@ def _require_sqlite(path: Path) -> None:
             f"{path} is cut off: it has {path.stat().st_size:,} of {whole:,} bytes"
         )
         raise RefusedFile(message)
+
+
+def _mapped(table: str, column: str, raw: bytes, kind: str) -> Value:
+    """What a rule makes of a value; SQLite gives its bytes, whatever they are."""
+    value: Raw = raw
+    if kind == "text":
+        value = _LENIENT(raw)
+    elif kind != "blob":
+        value = _NUMBERS[kind](raw)
+    try:
+        mapped = _RULES[table][column].one(value)
+    except Unfit:
+        return None
+    return mapped.value if isinstance(mapped, Mended) else mapped
 
 
 def _characters(rows: Sequence[Row]) -> int:

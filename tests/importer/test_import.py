@@ -273,7 +273,7 @@ async def test_of_rows_with_the_same_url_the_newest_is_kept(
     )
     taken = await take(store, earlier.path)
     assert taken.keys == [("server", 1)]
-    assert "server 2, which is newer" in taken.refused[0][1].reason
+    assert "server 2, as new or newer" in taken.refused[0][1].reason
     assert await database.fetchval("select array_agg(id) from server") == [2]
 
 
