@@ -25,7 +25,7 @@ from service.importer.reporting import Report
 from service.importer.running import import_file, try_file
 from service.importer.source import EarlierFile
 from service.importer.storing import Note, is_worth_waiting
-from service.importer.values import Raw
+from service.importer.values import json_value
 from service.output import (
     remove_earlier,
     require_apart,
@@ -179,8 +179,8 @@ class Listener:
             "key": refusal.key,
             "column": refusal.column,
             "reason": refusal.reason,
-            "raw": shown(refusal.raw),
-            "row": {name: shown(value) for name, value in refusal.row.items()},
+            "raw": json_value(refusal.raw),
+            "row": {name: json_value(value) for name, value in refusal.row.items()},
         }
         self._rejects.write(msgspec.json.encode(line) + b"\n")
 
@@ -193,7 +193,7 @@ class Listener:
                     "key": repair.key,
                     "column": repair.column,
                     "rule": repair.rule,
-                    "original": shown(repair.original),
+                    "original": json_value(repair.original),
                 }
             )
 
@@ -244,21 +244,6 @@ class Spool:
     def close(self) -> None:
         """Drop the items."""
         self._file.close()
-
-
-def shown(value: Raw) -> object:
-    """A value of the file as JSON: what is no text in hexadecimal."""
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else str(value)
-    if not isinstance(value, str):
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return {"hex": value.encode("utf-8", "surrogateescape").hex()}
-    return {"hex": value.encode().hex()} if "\0" in value else value
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -8,9 +8,10 @@ again. Owners come before what they own, and rows without owners last, into the 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from service.errors import InvalidSettings, NotSupported
@@ -29,9 +30,10 @@ from service.importer.loads import (
 )
 from service.importer.plans import MOST_ID, TABLES, Table
 from service.importer.reporting import Check, Report, Tally
-from service.importer.source import EarlierFile, SourceTable
+from service.importer.source import EarlierFile, Row, SourceTable
 from service.importer.storing import Load, Note, Progress, Storage
 from service.importer.trial import Trial
+from service.importer.wide import COLUMN, Read, is_wide, narrowed
 from service.store.base import Store
 
 # A change of the rules makes an interrupted import begin anew.
@@ -47,7 +49,6 @@ _TAKEN = {
 }
 
 Answer = TypeVar("Answer")
-Read = Callable[[], Iterator[list[Any]]]
 
 
 class Listener(Protocol):
@@ -213,10 +214,7 @@ class _Import:
 
     async def _import_legacy(self, source: SourceTable, number: int) -> None:
         tally = self._tallies[source.name]
-
-        def read() -> Iterator[list[Any]]:
-            return self._file.rows(source, source.names)
-
+        read = partial(self._file.rows, source)
         await self._take_legacy(source, source.name, number, tally, read)
 
     async def _import_orphans(self, source: SourceTable, number: int) -> None:
@@ -224,8 +222,8 @@ class _Import:
         whole = self._tallies[source.name]
         tally = Tally(len(whole.orphans))
 
-        def read() -> Iterator[list[Any]]:
-            return self._file.chosen(source, source.names, whole.orphans)
+        def read(names: Sequence[str]) -> Iterator[list[Row]]:
+            return self._file.chosen(source, names, whole.orphans)
 
         await self._take_legacy(
             source, f"orphans of {source.name}", number, tally, read
@@ -235,13 +233,20 @@ class _Import:
     async def _take_legacy(
         self, source: SourceTable, name: str, number: int, tally: Tally, read: Read
     ) -> None:
+        if is_wide(source):
+            self._listener.say(
+                f"{source.name} has {len(source.names):,} columns, more than "
+                f"PostgreSQL takes: its rows become JSON objects in `{COLUMN}`"
+            )
+            source, read = narrowed(source, read)
+        names = source.names
         legacy = await self._in_reader(
-            lambda: legacy_table(source, source=name, number=number, rows=read())
+            lambda: legacy_table(source, source=name, number=number, rows=read(names))
         )
         await self._storage.make_legacy(legacy.plan, legacy.types)
         load = Load(plan=legacy.plan, fields=legacy.fields)
         mapper = Mapper(load.fields, is_strict=self._is_strict)
-        await self._take(load, tally, source, prepared(mapper, load, read()))
+        await self._take(load, tally, source, prepared(mapper, load, read(names)))
 
     async def _in_reader(self, call: Callable[..., Answer], *arguments: Any) -> Answer:  # noqa: ANN401
         """What a call gives in the one thread that reads the file."""

@@ -145,13 +145,20 @@ class Storage:
         }
 
     async def make_legacy(self, plan: Plan, types: dict[str, str]) -> None:
-        """Make the table of a plan in schema `legacy`, or widen the one there."""
+        """Make the table of a plan in schema `legacy`, or widen the one there.
+
+        Raises InvalidInput that names it where the database has no room for that.
+        """
         columns = _json([{"name": name, "type": kind} for name, kind in types.items()])
-        await self._do(
-            lambda work: work.run(
-                "import_legacy", name=plan.target, key=plan.key, columns=columns
+        try:
+            await self._do(
+                lambda work: work.run(
+                    "import_legacy", name=plan.target, key=plan.key, columns=columns
+                )
             )
-        )
+        except InvalidInput as error:
+            message = f"the table legacy.{plan.target}: {error.message}"
+            raise InvalidInput(message) from error
 
     async def follow(self, target: str, last_id: int) -> None:
         """Let new ids of a table of the catalog begin above those of the file."""

@@ -145,6 +145,21 @@ def plain_text(value: str | bytes | float) -> tuple[str, str]:
     return mended, rule or "what is no UTF-8 becomes U+FFFD"
 
 
+def json_value(value: Raw) -> object:
+    """A value of the file as JSON: what is no text in hexadecimal."""
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else str(value)
+    if not isinstance(value, str):
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return {"hex": value.encode("utf-8", "surrogateescape").hex()}
+    return {"hex": value.encode().hex()} if "\0" in value else value
+
+
 def _usual_text(
     values: Sequence[Any], *, needed: bool, filled: bool, most_bytes: int
 ) -> list[Any] | None:

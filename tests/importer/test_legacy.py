@@ -1,11 +1,15 @@
 """Tables that are no part of the catalog, whatever their shape."""
 
+import json
 from typing import Any
 
 import pytest
 
+from service.errors import InvalidInput
 from service.store.base import Store
-from tests.importer.conftest import Earlier, take
+from tests.importer.conftest import Earlier, take, unwritten
+
+MOST_SQLITE_COLUMNS = 2000
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,52 @@ async def test_a_table_that_leaves_no_name_for_its_row_numbers_is_carried_over(
     assert taken.counts("hidden") == (1, 1, 0, 0, 0)
     (row,) = await database.fetch("select * from legacy.hidden")
     assert {"a", "b", "c"} < {*row.values()}
+
+
+async def test_a_table_with_more_columns_than_postgresql_takes_goes_as_objects(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    names = [f"c{n}" for n in range(MOST_SQLITE_COLUMNS)]
+    earlier.run(f"create table wide ({', '.join(names)})")
+    earlier.run("create table zebra (x)")
+    earlier.run("insert into zebra values (1)")
+    earlier.run("insert into wide (c0, c1999) values ('a', 2), (x'ff', 0.5)")
+    earlier.run("insert into wide (c7) values (cast(x'6200' as text))")
+    taken = await take(store, earlier.path)
+    assert taken.counts("wide") == (3, 3, 0, 0, 0)
+    assert taken.counts("zebra") == (1, 1, 0, 0, 0)
+    assert any("wide has 2,000 columns" in line for line in taken.said)
+    rows = await database.fetch('select rowid, "row" from legacy.wide order by rowid')
+    found = {row["rowid"]: json.loads(row["row"]) for row in rows}
+    assert [*found[1]] == names
+    assert (found[1]["c0"], found[1]["c1"], found[1]["c1999"]) == ("a", None, 2)
+    assert (found[2]["c0"], found[2]["c1999"]) == ({"hex": "ff"}, 0.5)
+    assert found[3]["c7"] == {"hex": "6200"}
+    assert unwritten(await take(store, earlier.path))
+
+
+@pytest.mark.parametrize(
+    ("first", "columns"), [("id integer primary key", 1600), ("c0", 1599), ("c0", 1600)]
+)
+async def test_a_table_may_have_as_many_columns_as_postgresql_takes(
+    store: Store, database: Any, earlier: Earlier, first: str, columns: int
+) -> None:
+    rest = ", ".join(f"c{n} integer" for n in range(1, columns))
+    earlier.run(f"create table wide ({first}, {rest})")
+    earlier.run("insert into wide (c1) values (5), (null)")
+    taken = await take(store, earlier.path)
+    assert taken.counts("wide") == (2, 2, 0, 0, 0)
+    assert unwritten(await take(store, earlier.path))
+
+
+async def test_a_table_that_outgrows_the_one_that_is_there_is_named(
+    store: Store, earlier: Earlier
+) -> None:
+    for part in "ab":
+        earlier.run("drop table if exists wide")
+        names = ", ".join(f"{part}{n}" for n in range(900))
+        earlier.run(f"create table wide ({names})")
+        if part == "a":
+            await take(store, earlier.path)
+    with pytest.raises(InvalidInput, match=r"legacy\.wide.*1600 columns"):
+        await take(store, earlier.path)
