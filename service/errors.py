@@ -237,6 +237,8 @@ class SchemaMismatch(Unavailable):
     """The database schema is not the one this version needs: run `mcps migrate`."""
 
     code = "schema_mismatch"
+    # Nothing goes on before somebody migrates.
+    exit_code = 1
 
 
 class MissingPrivilege(Unavailable):

@@ -1,11 +1,16 @@
 """`mcps migrate` as a process: what it prints and how it ends."""
 
+import json
+from pathlib import Path
+
 import asyncpg
 import pytest
 
 from service.store import migrate
 from tests.conftest import RunMcps
+from tests.importer.conftest import Earlier
 
+LISTED = {"server": {"name": "a.b/c", "version": "1.0.0", "description": "d"}}
 NEWEST = list(migrate._files(None))[-1]
 
 
@@ -88,3 +93,16 @@ def test_a_password_is_never_printed(run_mcps: RunMcps) -> None:
     done = run_mcps("migrate", env={"DATABASE_URL": url})
     assert "u:****@127.0.0.1:1" in done.stderr
     assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_command_that_needs_migrations_says_so_and_is_not_interrupted(
+    run_mcps: RunMcps, tmp_path: Path
+) -> None:
+    Earlier(tmp_path / "earlier.db").fill(1)
+    (tmp_path / "list.json").write_text(json.dumps([LISTED]))
+    run_mcps("migrate", "--rollback", str(len(migrate._files(None))))
+    for command in ("import-sqlite earlier.db", "load list.json", "keys list"):
+        done = run_mcps(*command.split())
+        assert done.stderr.splitlines()[-1].endswith("run `mcps migrate`."), command
+        # 75 is for what goes on by itself or when it is run again.
+        assert done.returncode == 1, command
