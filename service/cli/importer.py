@@ -39,6 +39,8 @@ from service.store.sqlite_file import files_of, is_catalog
 SOME_REJECTED = 3
 COMPARING = "comparing"
 REJECTS = "rejects.jsonl"
+TOLD_CONFLICTS = 3
+_LISTED = "--report FILE lists them all"
 _WIDE = 110
 
 
@@ -91,6 +93,7 @@ def import_sqlite(
             done = _imported(opened, listener, is_strict=strict)
         listener.finish(file, done)
     _print(done, rejects)
+    _tell_conflicts(done, listener.first_conflicts, report)
     if not done.is_equal:
         message = (
             "the checksums of both sides differ: if the catalog was not written to "
@@ -147,6 +150,8 @@ class Listener:
         self._files = ExitStack()
         self._repairs = self._files.enter_context(closing(Spool()))
         self._conflicts = self._files.enter_context(closing(Spool()))
+        self.first_conflicts: list[str] = []
+        """Table and key of some rows that stay as the catalog has them."""
         self._bars = RowProgress(say=say, is_terminal=is_terminal())
 
     def __enter__(self) -> Self:
@@ -198,7 +203,9 @@ class Listener:
             )
 
     def kept(self, table: str, note: Note) -> None:
-        """Keep a conflict for the report."""
+        """Keep a conflict for the report, and some to be told."""
+        if len(self.first_conflicts) < TOLD_CONFLICTS:
+            self.first_conflicts.append(f"{table} {note.key}")
         if self._report_path is not None:
             conflict = {"table": table, "key": note.key, "reason": note.reason}
             self._conflicts.add(conflict)
@@ -274,16 +281,35 @@ def _print(report: Report, rejects: Path) -> None:
     if console.width < _WIDE:
         _squeeze(table)
     console.print(table)
-    rows = sum(row.source for row in report.tables.values())
+    rows = _rows(sum(row.source for row in report.tables.values()))
+    unchanged = sum(row.unchanged for row in report.tables.values())
     console.print(
-        f"{rows:,} rows in {report.seconds:.1f} s, {report.rows_per_s:,.0f} rows/s; "
-        f"{report.kept:,} rows stay as the catalog has them",
+        f"{rows} in {report.seconds:.1f} s, {report.rows_per_s:,.0f} rows/s"
+        + (f"; {_rows(unchanged)} unchanged" if unchanged else ""),
         highlight=False,
     )
     for name in report.skipped:
         say(f"{name} is a virtual table: what is in it stands in other tables")
     if report.rejected:
         say(f"What was rejected, and why: {shown_path(rejects)}")
+
+
+def _tell_conflicts(report: Report, first: list[str], path: Path | None) -> None:
+    if not report.kept:
+        return
+    differ = "differs" if report.kept == 1 else "differ"
+    line = (
+        f"{_rows(report.kept)} {differ} from the catalog, which is as new or newer and "
+        f"stays: {', '.join(first)}"
+    )
+    if report.kept > len(first):
+        every = f"all of them: {shown_path(path)}" if path else _LISTED
+        line = f"{line}, …; {every}"
+    say(line)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _squeeze(table: Table) -> None:
