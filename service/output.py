@@ -7,6 +7,10 @@ from pathlib import Path
 
 from service.errors import RefusedFile
 
+# How the lines of `mcps import-sqlite` and `mcps load` begin.
+_REJECTS = (b'{"table":"', b'{"file":"')
+_HEAD_BYTES = 32
+
 
 @contextmanager
 def placed(path: Path, *, replaces: bool, mode: int = 0o666) -> Iterator[Path]:
@@ -71,6 +75,28 @@ def require_apart(path: Path, *used: Path) -> None:
                 "another file"
             )
             raise RefusedFile(message)
+
+
+def require_rejects(path: Path) -> None:
+    """Look before work whether a file that rejects replace is one of rejects itself.
+
+    It may be empty, or cut off by the end of the process that wrote it. Raises
+    RefusedFile for any other file, which would be lost.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror}"
+        raise RefusedFile(message) from error
+    if head and not head.startswith(_REJECTS):
+        message = (
+            f"{path} is there already and holds no rejects of an earlier run: name "
+            "another file by --rejects"
+        )
+        raise RefusedFile(message)
 
 
 def remove_earlier(path: Path) -> None:

@@ -29,6 +29,7 @@ from service.importer.values import json_value
 from service.output import (
     remove_earlier,
     require_apart,
+    require_rejects,
     require_writable,
     shown_path,
 )
@@ -52,7 +53,8 @@ _WIDE = 110
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where a report goes, with the originals of all that was repaired.",
+    help="Where a report goes, with the originals of all that was repaired and every "
+    "conflict; a file that is there is replaced.",
 )
 @click.option(
     "--rejects",
@@ -60,7 +62,8 @@ _WIDE = 110
     default=Path(REJECTS),
     show_default=True,
     metavar="FILE",
-    help="Where rows go that cannot be kept.",
+    help="Where rows go that cannot be kept. Rejects of an earlier run are replaced, "
+    "or taken away where there are none.",
 )
 def import_sqlite(
     file: Path, strict: bool, dry_run: bool, report: Path | None, rejects: Path
@@ -159,6 +162,7 @@ class Listener:
         for path in (self._rejects_path, self._report_path):
             if path is not None:
                 require_writable(path)
+        require_rejects(self._rejects_path)
         self._files.enter_context(self._bars)
         return self
 

@@ -19,6 +19,7 @@ from service.loading import LoadReport, load_entries
 from service.output import (
     remove_earlier,
     require_apart,
+    require_rejects,
     require_writable,
     shown_path,
 )
@@ -56,6 +57,7 @@ class Rejects:
             require_apart(path, *self._files)
             if self._given:
                 require_writable(path)
+            require_rejects(path)
             remove_earlier(path)
         return lambda rejected: self._write(path, source, rejected)
 
@@ -89,7 +91,8 @@ class FileReport(LoadReport, kw_only=True):
     "--rejects",
     default="",
     metavar="FILE",
-    help="Where entries go that cannot be stored; else <file>.rejects.jsonl here.",
+    help="Where entries go that cannot be stored; else <file>.rejects.jsonl here. "
+    "Rejects of an earlier run are replaced, or taken away where there are none.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def load(files: tuple[str, ...], rejects: str, as_json: bool) -> None:

@@ -139,13 +139,29 @@ def test_rejects_of_an_earlier_import_go_only_from_a_file(
     run_mcps: RunMcps, earlier: Earlier, tmp_path: Path
 ) -> None:
     earlier.fill(2)
-    (tmp_path / "old.jsonl").write_text("old\n")
+    (tmp_path / "old.jsonl").write_text('{"table":"server","key":1,')
     os.mkfifo(tmp_path / "pipe")
     for name in ("old.jsonl", "pipe"):
         done = run_mcps("import-sqlite", str(earlier.path), "--rejects", name)
         assert done.returncode == 0, done.stderr
     assert not (tmp_path / "old.jsonl").exists()
     assert (tmp_path / "pipe").exists()
+
+
+@pytest.mark.parametrize("stars", [1, "many"])
+async def test_a_file_that_holds_no_rejects_is_not_lost(
+    run_mcps: RunMcps, database: Any, earlier: Earlier, tmp_path: Path, stars: object
+) -> None:
+    earlier.add("server", {"id": 1, "stars": stars})
+    (tmp_path / "notes.txt").write_text("my notes\n")
+    (tmp_path / "empty.jsonl").touch()
+    done = run_mcps("import-sqlite", str(earlier.path), "--rejects", "notes.txt")
+    assert done.returncode == 2
+    assert "notes.txt is there already and holds no rejects" in done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "my notes\n"
+    assert await database.fetchval("select count(*) from server") == 0
+    done = run_mcps("import-sqlite", str(earlier.path), "--rejects", "empty.jsonl")
+    assert done.returncode in (0, 3)
 
 
 @pytest.mark.parametrize("option", ["--report", "--rejects"])

@@ -162,12 +162,27 @@ def test_rejects_of_an_earlier_load_go_only_from_a_file(
     run_mcps: RunMcps, tmp_path: Path
 ) -> None:
     (tmp_path / "list.json").write_text(json.dumps(ITEMS))
-    (tmp_path / "all.jsonl").write_text("old\n")
+    (tmp_path / "all.jsonl").write_text('{"file":"list.json","entry":1}\n')
     (tmp_path / "link").symlink_to("/dev/null")
     for name in ("all.jsonl", "link"):
         assert run_mcps("load", "--rejects", name, "list.json").returncode == 0
     assert not (tmp_path / "all.jsonl").exists()
     assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("entry", [ITEMS[0], BAD])
+def test_a_file_that_holds_no_rejects_is_not_lost(
+    run_mcps: RunMcps, tmp_path: Path, entry: dict[str, Any]
+) -> None:
+    (tmp_path / "list.json").write_text(json.dumps([entry]))
+    for name in ("notes.txt", "list.json.rejects.jsonl"):
+        (tmp_path / name).write_text("my notes\n")
+        options = ["--rejects", name] if name == "notes.txt" else []
+        done = run_mcps("load", *options, "list.json")
+        assert done.returncode == 2
+        assert f"{name} is there already and holds no rejects" in done.stderr
+        assert (tmp_path / name).read_text() == "my notes\n"
+    assert run_mcps("export").stdout == ""
 
 
 def test_a_broken_list_is_loaded_up_to_the_break(
