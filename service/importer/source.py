@@ -291,6 +291,9 @@ class EarlierFile:
 
 def _require_sqlite(path: Path) -> None:
     """Raise RefusedFile for what is no SQLite file, or not all of one."""
+    if path.is_dir():
+        message = f"{path} is a folder: name the SQLite file in it"
+        raise RefusedFile(message)
     if not path.is_file():
         message = f"there is no file {path}"
         raise RefusedFile(message)

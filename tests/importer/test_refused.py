@@ -24,6 +24,11 @@ def absent(path: Path) -> None:
     path.unlink()
 
 
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def zero(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -70,6 +75,7 @@ def damaged(path: Path) -> None:
 
 CASES = [
     (absent, "there is no file"),
+    (folder, "is a folder: name the SQLite file in it"),
     (zero, "is empty"),
     (text, "is no SQLite file"),
     (head_only, "is no SQLite file"),
@@ -86,7 +92,7 @@ def test_a_file_that_cannot_be_imported_is_refused_and_stays(
     earlier: Earlier, spoil: Callable[[Path], None], sentence: str
 ) -> None:
     spoil(earlier.path)
-    before = earlier.path.read_bytes() if earlier.path.exists() else None
+    before = earlier.path.read_bytes() if earlier.path.is_file() else None
     began_at = time.monotonic()
     with (
         pytest.raises(RefusedFile, match=sentence) as caught,
@@ -95,7 +101,7 @@ def test_a_file_that_cannot_be_imported_is_refused_and_stays(
         pass
     assert time.monotonic() - began_at < LIMIT_S
     assert "\n" not in caught.value.message
-    after = earlier.path.read_bytes() if earlier.path.exists() else None
+    after = earlier.path.read_bytes() if earlier.path.is_file() else None
     assert after == before
 
 
