@@ -19,6 +19,7 @@ from service.importer.values import ODD, SURROGATE, Mended, Raw, Rule, Unfit, pl
 from service.store.base import Value
 
 DIMENSIONS = 1536
+_MOST_DIGITS = sys.get_int_max_str_digits()
 _ODD_ESCAPE = "\\u0000"
 _STRINGS = msgspec.json.Decoder(list[str])
 _FLOATS = msgspec.json.Decoder(list[float])
@@ -104,8 +105,11 @@ def read_json(value: Raw) -> tuple[Any, str]:
             text, parse_constant=lambda _name: rules.append("NaN becomes null")
         )
         found = _plain(found, rules)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         message = f"is no valid JSON: {error}"
+        raise Unfit(message) from error
+    except ValueError as error:
+        message = f"holds a number of more than {_MOST_DIGITS:,} digits"
         raise Unfit(message) from error
     except RecursionError as error:
         message = "is nested too deeply"

@@ -10,8 +10,9 @@ text        NUL characters are removed; bytes that are no UTF-8 and halves of
 integer     text of digits is read; a fraction is cut off; NULL is the default
 boolean     other numbers than 0 are true; `true`, `yes`, `on`, `false`, `no`, `off`
             are read, any other text is false; NULL is false
-time        with or without fraction, `T`, offset, or time of day (UTC is meant);
-            empty or no time at all is null, or 1970 where one is needed
+time        any form of ISO 8601, with or without fraction, `T`, offset (UTC is
+            meant), time of day, or separators, also by week (`2025-W01-1`); empty or
+            no time at all is null, or 1970 where one is needed
 enumeration the NAME or the value; anything else is `unknown` or the default
 UUID        with or without dashes, in any case
 JSON        NaN and infinities become null; NUL characters and halves of surrogate
@@ -295,6 +296,7 @@ def _usual_time(values: Sequence[Any]) -> list[Any] | None:
         and joined.count("-") == 2 * count
         and "+" not in joined
         and "Z" not in joined
+        and "W" not in joined
     )
     try:
         list(map(datetime.fromisoformat, values if is_usual else [""]))
