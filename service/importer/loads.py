@@ -42,6 +42,16 @@ def is_there(table: Table, found: Mapping[str, SourceTable]) -> bool:
     return source is not None and source.is_by_id and {*table.needed} <= {*source.names}
 
 
+def unknown(table: Table, source: SourceTable) -> SourceTable | None:
+    """The columns that the catalog has no place for, with what dates them."""
+    rest = [name for name in source.names if name not in table.columns]
+    if not rest:
+        return None
+    wanted = {source.key, "updated_at", *rest}
+    columns = tuple(column for column in source.columns if column.name in wanted)
+    return msgspec.structs.replace(source, columns=columns)
+
+
 def catalog_load(table: Table, source: SourceTable) -> Load:
     """How the rows of a table of the catalog are sent: the columns that there are."""
     known = [name for name in source.names if name in table.columns]

@@ -99,7 +99,7 @@ class Tally:
         self.orphans: list[int] = []
         self.source_sums = Sums()
         self.target_sums = Sums()
-        self.parts: list[Tally] = []
+        self.parts: list[tuple[str, Tally]] = []
         self.is_complete = True
         self.seconds = 0.0
 
@@ -110,15 +110,22 @@ class Tally:
         self.written += others.written
         self.written_repaired += others.written
         self.seconds += others.seconds
-        self.parts.append(others)
+        self.parts.append(("orphans", others))
+
+    def take_columns(self, others: "Tally") -> None:
+        """Compare columns that were kept elsewhere; their rows count already."""
+        self.seconds += others.seconds
+        self.parts.append(("legacy", others))
 
     def report(self, *, is_compared: bool) -> TableReport:
         """The counts as a report."""
         ours, theirs = self.source_sums.columns, self.target_sums.columns
-        for part in self.parts:
-            ours = {**ours, **_named(part.source_sums)}
-            theirs = {**theirs, **_named(part.target_sums)}
-        is_complete = all(part.is_complete for part in (self, *self.parts))
+        for kind, part in self.parts:
+            ours = {**ours, **_named(kind, part.source_sums)}
+            theirs = {**theirs, **_named(kind, part.target_sums)}
+        is_complete = all(
+            part.is_complete for part in (self, *(part for _, part in self.parts))
+        )
         columns = {name: [sum_, theirs.get(name, "")] for name, sum_ in ours.items()}
         rate = self.source / self.seconds if self.seconds else 0.0
         return TableReport(
@@ -136,5 +143,5 @@ class Tally:
         )
 
 
-def _named(sums: Sums) -> dict[str, str]:
-    return {f"orphans.{name}": sum_ for name, sum_ in sums.columns.items()}
+def _named(kind: str, sums: Sums) -> dict[str, str]:
+    return {f"{kind}.{name}": sum_ for name, sum_ in sums.columns.items()}

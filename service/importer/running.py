@@ -26,6 +26,7 @@ from service.importer.loads import (
     digests,
     is_there,
     prepared,
+    unknown,
     with_names,
 )
 from service.importer.plans import MOST_ID, TABLES, Table
@@ -163,6 +164,8 @@ class _Import:
         for number, source in enumerate(self._tables.values()):
             if self._tallies[source.name].orphans:
                 await self._import_orphans(source, number)
+            if source.name in self._catalog:
+                await self._import_unknown(source, number)
 
     async def _import_tables(self, *names: str) -> None:
         for name in names:
@@ -215,7 +218,9 @@ class _Import:
     async def _import_legacy(self, source: SourceTable, number: int) -> None:
         tally = self._tallies[source.name]
         read = partial(self._file.rows, source)
-        await self._take_legacy(source, source.name, number, tally, read)
+        await self._take_legacy(
+            source, source.name, number, tally, read, is_strict=self._is_strict
+        )
 
     async def _import_orphans(self, source: SourceTable, number: int) -> None:
         """The rows of a table of the catalog whose owner is not here."""
@@ -226,12 +231,45 @@ class _Import:
             return self._file.chosen(source, names, whole.orphans)
 
         await self._take_legacy(
-            source, f"orphans of {source.name}", number, tally, read
+            source,
+            f"orphans of {source.name}",
+            number,
+            tally,
+            read,
+            is_strict=self._is_strict,
         )
         whole.take_orphans(tally)
 
+    async def _import_unknown(self, source: SourceTable, number: int) -> None:
+        """The columns of a table of the catalog that this has no place for.
+
+        What is odd in them is repaired even by a strict import: their rows are in.
+        """
+        table = self._catalog[source.name]
+        rest = unknown(table, source)
+        if rest is None:
+            return
+        for name in rest.names:
+            if name not in table.columns:
+                self._listener.say(
+                    f"{source.name}: the catalog has no column {name}; it goes to "
+                    f"legacy.{source.name}"
+                )
+        tally = Tally(source.rows)
+        read = partial(self._file.rows, rest)
+        name = f"columns of {source.name}"
+        await self._take_legacy(rest, name, number, tally, read, is_strict=False)
+        self._tallies[source.name].take_columns(tally)
+
     async def _take_legacy(
-        self, source: SourceTable, name: str, number: int, tally: Tally, read: Read
+        self,
+        source: SourceTable,
+        name: str,
+        number: int,
+        tally: Tally,
+        read: Read,
+        *,
+        is_strict: bool,
     ) -> None:
         if is_wide(source):
             self._listener.say(
@@ -245,7 +283,7 @@ class _Import:
         )
         await self._storage.make_legacy(legacy.plan, legacy.types)
         load = Load(plan=legacy.plan, fields=legacy.fields)
-        mapper = Mapper(load.fields, is_strict=self._is_strict)
+        mapper = Mapper(load.fields, is_strict=is_strict)
         await self._take(load, tally, source, prepared(mapper, load, read(names)))
 
     async def _in_reader(self, call: Callable[..., Answer], *arguments: Any) -> Answer:  # noqa: ANN401

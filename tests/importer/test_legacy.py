@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import InvalidInput
 from service.store.base import Store
-from tests.importer.conftest import Earlier, take, unwritten
+from tests.importer.conftest import LATER, Earlier, take, unwritten
 
 MOST_SQLITE_COLUMNS = 2000
 
@@ -88,3 +88,47 @@ async def test_a_table_that_outgrows_the_one_that_is_there_is_named(
             await take(store, earlier.path)
     with pytest.raises(InvalidInput, match=r"legacy\.wide.*1600 columns"):
         await take(store, earlier.path)
+
+
+async def test_columns_that_the_catalog_does_not_know_go_to_legacy(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    earlier.run("alter table server add column extra text")
+    earlier.run("alter table tool add column Odd json")
+    earlier.add("server", {"id": 1, "extra": "precious"}, {"id": 2, "stars": "many"})
+    earlier.add(
+        "tool",
+        {"id": 1, "server_id": 1, "Odd": "[1]"},
+        {"id": 2, "server_id": 9, "Odd": "[2]"},
+    )
+    tried = await take(None, earlier.path)
+    taken = await take(store, earlier.path)
+    assert taken.counts("server") == tried.counts("server") == (2, 1, 0, 1, 0)
+    assert taken.counts("tool") == tried.counts("tool") == (2, 1, 1, 0, 0)
+    assert "server: the catalog has no column extra; it goes to legacy.server" in (
+        taken.said
+    )
+    rows = await database.fetch("select id, extra from legacy.server order by id")
+    assert [tuple(row) for row in rows] == [(1, "precious"), (2, None)]
+    rows = await database.fetch('select id, "Odd", name from legacy.tool order by id')
+    assert [tuple(row) for row in rows] == [(1, "[1]", None), (2, "[2]", "read")]
+    assert "legacy.extra" in taken.report.tables["server"].columns
+    again = await take(store, earlier.path)
+    assert unwritten(again)
+    assert again.kept == []
+    earlier.run("update server set extra = 'other', updated_at = ? where id = 1", LATER)
+    await take(store, earlier.path)
+    assert await database.fetchval("select extra from legacy.server where id = 1") == (
+        "other"
+    )
+
+
+async def test_a_strict_import_keeps_unknown_columns_of_rows_that_are_in(
+    store: Store, database: Any, earlier: Earlier
+) -> None:
+    earlier.run("alter table server add column extra text")
+    earlier.add("server", {"id": 1, "extra": "a\0b"})
+    taken = await take(store, earlier.path, is_strict=True)
+    assert taken.refused == []
+    assert [repair.original for _, repair in taken.repaired] == ["a\0b"]
+    assert await database.fetchval("select extra from legacy.server") == "ab"
