@@ -64,7 +64,7 @@ select printf(
          'with row(id, value, at) as materialized (
             select "%w",
                    mapped(%Q, %Q, cast("%w" as blob), typeof("%w")),
-                   mapped(%Q, %Q, cast("%w" as blob), typeof("%w"))
+                   "%w"
               from "%w"
           ), same as (
             select id,
@@ -78,11 +78,12 @@ select printf(
                  value
             from same
            where amount > 1
-           order by value, at desc, id',
+           order by value, mapped(%Q, %Q, cast(at as blob), typeof(at)) desc, id',
          :key,
          :name, :column, :column, :column,
-         :name, :newest, :newest, :newest,
-         :name
+         :newest,
+         :name,
+         :name, :newest
        ) as statement;
 
 -- name: file_releases()
