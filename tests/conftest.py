@@ -42,14 +42,27 @@ RunMcps = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that controls the run starts the cluster; workers find it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell starts background jobs so, and commands under test inherit it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _hear(signal.SIGINT, signal.default_int_handler)
+    _hear(signal.SIGHUP, _go_on)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if not os.environ.get("TEST_DATABASE_URL"):
         cluster.begin_shared()
     asyncio.run(_make_template())
+
+
+def _hear(number: signal.Signals, handler: Callable[[int, Any], None]) -> None:
+    """Let commands under test get a signal that the run itself may ignore.
+
+    Background jobs of a shell ignore SIGINT, nohup SIGHUP, and what they start inherits
+    that; what is handled, it does not.
+    """
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
+
+
+def _go_on(_number: int, _frame: object) -> None:
+    """The run itself outlives the signal."""
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
