@@ -2,8 +2,8 @@
 
 The type of a column is the one that it is declared with, if every value fits it without
 being changed, and text otherwise. Text is repaired as everywhere. A table keeps its
-integer key; one without gets the number of its rows in the file, `rowid`. One with more
-columns than PostgreSQL takes becomes one of JSON objects; see `wide`.
+integer key; one without gets the number of its rows in the file, `rowid`. One that is
+wider than a row of PostgreSQL becomes one of JSON objects; see `wide`.
 """
 
 import struct

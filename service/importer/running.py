@@ -271,10 +271,10 @@ class _Import:
         *,
         is_strict: bool,
     ) -> None:
-        if is_wide(source):
+        if await self._in_reader(is_wide, source, read):
             self._listener.say(
-                f"{source.name} has {len(source.names):,} columns, more than "
-                f"PostgreSQL takes: its rows become JSON objects in `{COLUMN}`"
+                f"{source.name} has {len(source.names):,} columns, which is more than "
+                f"fits a row of PostgreSQL: its rows become JSON objects in `{COLUMN}`"
             )
             source, read = narrowed(source, read)
         names = source.names

@@ -77,6 +77,40 @@ async def test_a_table_may_have_as_many_columns_as_postgresql_takes(
     assert unwritten(await take(store, earlier.path))
 
 
+@pytest.mark.parametrize(
+    ("columns", "text", "is_whole"),
+    [
+        (1500, "x" * 30, False),
+        (1500, "x", True),
+        (500, "x" * 30, False),
+        (400, "é" * 11, False),
+        (300, "x" * 23, True),
+        (300, "x" * 4000, True),
+    ],
+)
+async def test_a_table_with_a_row_that_fits_no_page_goes_as_objects(
+    store: Store,
+    database: Any,
+    earlier: Earlier,
+    columns: int,
+    text: str,
+    *,
+    is_whole: bool,
+) -> None:
+    names = ", ".join(f"c{n}" for n in range(columns))
+    earlier.run(f"create table wide ({names})")
+    earlier.run("insert into wide (c0) values ('only')")
+    for _ in range(2):
+        values = ", ".join([f"'{text}'"] * columns)
+        earlier.run(f"insert into wide values ({values})")
+    taken = await take(store, earlier.path)
+    assert taken.counts("wide") == (3, 3, 0, 0, 0)
+    row = await database.fetchrow("select * from legacy.wide where rowid = 2")
+    whole = dict(row) if is_whole else json.loads(row["row"])
+    assert whole["c0"] == whole[f"c{columns - 1}"] == text
+    assert unwritten(await take(store, earlier.path))
+
+
 async def test_a_table_that_outgrows_the_one_that_is_there_is_named(
     store: Store, earlier: Earlier
 ) -> None:
