@@ -38,17 +38,12 @@ async def read_body(
         raise UnsupportedMediaType
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
-    try:
-        raw = await request.body()
-    except InternalServerException:
-        # What Litestar calls it when a client goes away in the middle.
-        raise InvalidInput.at("body", "the connection ended before it did") from None
-    return decode_body(raw, kind, misfit=misfit)
+    return decode_body(await _received(request), kind, misfit=misfit)
 
 
 async def read_no_body(request: Request[Any, Any, Any]) -> None:
     """Raises InvalidInput for a body that says something, where none is asked for."""
-    if await request.body():
+    if await _received(request):
         await read_body(request, Nothing)
 
 
@@ -75,6 +70,14 @@ def decode_body(
     except RecursionError:
         raise InvalidInput.at("body", "nested too deeply") from None
     return body
+
+
+async def _received(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        return await request.body()
+    except InternalServerException:
+        # What Litestar calls it when a client goes away in the middle.
+        raise InvalidInput.at("body", "the connection ended before it did") from None
 
 
 def _misfit(text: str, refusal: type[InvalidInput], kind: object) -> InvalidInput:
