@@ -102,7 +102,7 @@ def _require_sense(change: StatusChange) -> None:
 
 
 def _missing(version: str = "") -> NotFound:
-    if version == "latest":
+    if version == registry.LATEST:
         message = "a status is that of one version: name it, latest stands for several"
         return NotFound(message)
     return NotFound("there is no such server, or not in that version")

@@ -37,7 +37,6 @@ def _options(command: click.decorators.FC) -> click.decorators.FC:
 def serve(host: str | None, port: Number, workers: Number) -> None:
     """Serve the catalog from the configured database."""
     settings = _settings(host, port, workers)
-    _refuse_taken_port(settings)
     with located(settings, say) as found:
         _serve(settings, found)
 
@@ -48,7 +47,6 @@ def dev(host: str | None, port: Number, workers: Number) -> None:
     """Serve a catalog with all it needs: database, migrations, sample entries."""
     configuration.export({"ENVIRONMENT": "development", "LOG_FORMAT": "text"})
     settings = _settings(host, port, workers)
-    _refuse_taken_port(settings)
     with located(settings, say) as found:
         say(f"Database  {shown(found)}")
         apply(found.url, say=say)
@@ -68,6 +66,7 @@ def _settings(host: str | None, port: Number, workers: Number) -> Settings:
     settings = read_settings()
     check_logins(settings)
     read_checks(settings)
+    _refuse_taken_port(settings)
     return settings
 
 

@@ -123,9 +123,8 @@ class Tally:
         for kind, part in self.parts:
             ours = {**ours, **_named(kind, part.source_sums)}
             theirs = {**theirs, **_named(kind, part.target_sums)}
-        is_complete = all(
-            part.is_complete for part in (self, *(part for _, part in self.parts))
-        )
+        parts = (self, *(part for _, part in self.parts))
+        is_complete = all(part.is_complete for part in parts)
         columns = {name: [sum_, theirs.get(name, "")] for name, sum_ in ours.items()}
         rate = self.source / self.seconds if self.seconds else 0.0
         return TableReport(

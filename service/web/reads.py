@@ -30,7 +30,7 @@ from service.web.packing import (
 )
 
 OPEN_PATHS = ("/v0.1/", "/v0/", "/exports/")
-KEYED_PATHS = ("/servers", "/tools", "/search")
+_KEPT_PATHS = (*OPEN_PATHS, "/servers", "/tools", "/search")
 # They tell that the process answers, so they ask nobody.
 LIVE_PATHS = frozenset(
     f"{prefix}{path}" for prefix in ("/v0.1", "/v0") for path in ("/ping", "/health")
@@ -55,7 +55,7 @@ Call = Callable[[dict[str, Any], Any], Awaitable[Answer]]
 
 def is_kept(path: str) -> bool:
     """Whether answers at a path, below the prefix, are kept and have a validator."""
-    return path.startswith((*OPEN_PATHS, *KEYED_PATHS)) and path not in LIVE_PATHS
+    return path.startswith(_KEPT_PATHS) and path not in LIVE_PATHS
 
 
 class Exchange(Protocol):

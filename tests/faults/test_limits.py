@@ -45,14 +45,7 @@ create trigger full_disk before insert or update on server
 async def test_a_pool_without_a_free_connection_answers_after_its_limit(
     lab: Lab, figures: Figures, run: int
 ) -> None:
-    async with lab.rig(
-        reads_per_s=0,
-        writes_per_s=10,
-        # A slow machine may take long for a statement that sleeps.
-        DB_STATEMENT_TIMEOUT="5",
-        DB_REQUEST_TIMEOUT="6",
-        REQUEST_TIMEOUT="7",
-    ) as rig:
+    async with lab.rig(reads_per_s=0, writes_per_s=10, is_patient=True) as rig:
         await rig.load.stop()
         await rig.sql(SLOW)
         holders = [asyncio.create_task(hold(rig, n)) for n in range(5)]

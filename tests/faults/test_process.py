@@ -109,10 +109,7 @@ async def test_a_signal_loses_no_running_request(
         writes_per_s=0,
         DB_POOL_SIZE="12",
         SHUTDOWN_DELAY="0.5",
-        # A slow machine may take long for a statement that sleeps.
-        DB_STATEMENT_TIMEOUT="5",
-        DB_REQUEST_TIMEOUT="6",
-        REQUEST_TIMEOUT="7",
+        is_patient=True,
     ) as rig:
         rig.ledger.also_allowed = frozenset({BROKEN})
         await rig.sql(SLOW)

@@ -45,6 +45,19 @@ async def state(store: Store, name: JobName) -> str:
     return str(row["status"])
 
 
+def patient(settings: Settings) -> Settings:
+    """Nobody else would get a job for a minute."""
+    return msgspec.structs.replace(settings, harvest_lease=60.0)
+
+
+async def stop_in_the_middle(store: Store, slow: Slow, settings: Settings) -> None:
+    running = asyncio.create_task(run(store, {"npm": slow}, settings, ONE))
+    await slow.going.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_each_job_goes_to_one_worker(store: Store) -> None:
     names = [JobName("npm", str(n)) for n in range(20)]
     await jobs.queue_jobs(store, names, is_due=True)
@@ -100,13 +113,7 @@ async def test_a_stopped_harvester_gives_its_jobs_back_at_once(
     store: Store, harvest_settings: Settings
 ) -> None:
     slow = Slow(Page(checkpoint={"page": 1}))
-    # Nobody else would get the job for a minute.
-    patient = msgspec.structs.replace(harvest_settings, harvest_lease=60.0)
-    running = asyncio.create_task(run(store, {"npm": slow}, patient, ONE))
-    await slow.going.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await stop_in_the_middle(store, slow, patient(harvest_settings))
     leased: list[jobs.Job] = []
 
     async def is_leased() -> bool:
@@ -130,12 +137,7 @@ async def test_a_job_is_given_back_to_the_end_when_other_workers_stop_sooner(
 
     monkeypatch.setattr(jobs, "release_job", release_slowly)
     slow = Slow()
-    patient = msgspec.structs.replace(harvest_settings, harvest_lease=60.0)
-    running = asyncio.create_task(run(store, {"npm": slow}, patient, ONE))
-    await slow.going.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await stop_in_the_middle(store, slow, patient(harvest_settings))
     assert await jobs.lease_job(store, NPM, "other", 60) is not None
 
 
@@ -204,10 +206,10 @@ async def test_a_run_by_name_waits_for_whoever_has_the_target(
     store: Store, harvest_settings: Settings
 ) -> None:
     slow, second = Slow(FOUND), Scripted("npm", FOUND)
-    patient = msgspec.structs.replace(harvest_settings, harvest_lease=60.0)
-    first = asyncio.create_task(run(store, {"npm": slow}, patient, ONE))
+    long = patient(harvest_settings)
+    first = asyncio.create_task(run(store, {"npm": slow}, long, ONE))
     await slow.going.wait()
-    rival = asyncio.create_task(run(store, {"npm": second}, patient, ONE))
+    rival = asyncio.create_task(run(store, {"npm": second}, long, ONE))
     await asyncio.sleep(0.5)
     assert not rival.done()
     slow.end.set()

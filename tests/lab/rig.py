@@ -23,6 +23,12 @@ from tests.lab.proxy import Proxy
 from tests.waiting import until
 
 WARM_CALLS = 40
+# A slow machine may take long for a statement that sleeps.
+PATIENT = {
+    "DB_STATEMENT_TIMEOUT": "5",
+    "DB_REQUEST_TIMEOUT": "6",
+    "REQUEST_TIMEOUT": "7",
+}
 CALM_LIMIT_S = 15.0
 
 
@@ -158,9 +164,15 @@ class Lab:
         writes_per_s: float = 10.0,
         max_connections: int = 60,
         settings: Mapping[str, str] | None = None,
+        is_patient: bool = False,
         **variables: str,
     ) -> AsyncIterator[Rig]:
-        """A warm service under load; the oracle judges when the block ends well."""
+        """A warm service under load; the oracle judges when the block ends well.
+
+        `is_patient` is for statements that sleep.
+        """
+        if is_patient:
+            variables |= PATIENT
         async with AsyncExitStack() as stack:
             made = self.cluster(max_connections=max_connections, settings=settings)
             cluster = stack.enter_context(made)
